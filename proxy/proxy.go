@@ -1,0 +1,85 @@
+// Package proxy answers: which CRI calls can start a container, and what is in them?
+//
+// Guard recognises the guarded methods among all calls that pass through a data path, decodes those
+// and shows them to a Gate. One file per method. It knows nothing of policies.
+package proxy
+
+import (
+	"context"
+	"runtime/debug"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Gate decides. An error ends the call and should carry a gRPC status; the returned function, when
+// not nil, is told the ID that the runtime gave.
+type Gate interface {
+	CreateContainer(ctx context.Context, request *cri.CreateContainerRequest) (created func(containerID string), err error)
+	StartContainer(ctx context.Context, request *cri.StartContainerRequest) error
+	RunPodSandbox(ctx context.Context, request *cri.RunPodSandboxRequest) (ran func(sandboxID string), err error)
+}
+
+// Guard is the wire.Guard of the Container Runtime Interface.
+type Guard struct {
+	gate Gate
+	log  logrus.FieldLogger
+}
+
+// NewGuard makes a guard that asks gate.
+func NewGuard(gate Gate, log logrus.FieldLogger) *Guard { return &Guard{gate: gate, log: log} }
+
+type check func(g *Guard, ctx context.Context, request []byte) (answered func(response []byte), err error)
+
+// services that carry the guarded methods. Messages of v1alpha2, which containerd 1.6 still serves,
+// have the same fields; left out, it would be a way around the gate.
+var services = []string{"runtime.v1.RuntimeService/", "runtime.v1alpha2.RuntimeService/"}
+
+var methods = map[string]check{
+	"CreateContainer": (*Guard).createContainer,
+	"StartContainer":  (*Guard).startContainer,
+	"RunPodSandbox":   (*Guard).runPodSandbox,
+}
+
+func lookup(method string) (check, bool) {
+	// Without the slash the name is not valid, but there are servers that take it.
+	method = strings.TrimPrefix(method, "/")
+	for _, service := range services {
+		if name, ok := strings.CutPrefix(method, service); ok {
+			c, ok := methods[name]
+			return c, ok
+		}
+	}
+	return nil, false
+}
+
+// Guards says whether calls of method are shown to Check.
+func (g *Guard) Guards(method string) bool {
+	_, ok := lookup(method)
+	return ok
+}
+
+// Check decodes the request and asks the gate. A request that cannot be decoded is refused: what we
+// cannot read we cannot judge, and the runtime might read it after all.
+func (g *Guard) Check(ctx context.Context, method string, request []byte) (answered func([]byte), err error) {
+	c, ok := lookup(method)
+	if !ok {
+		return nil, status.Errorf(codes.Internal, "portcullis: %s is not a guarded method", method)
+	}
+	defer func() {
+		// One request that we cannot cope with must not take the node's only way to its runtime
+		// down with it; nor may it pass unjudged.
+		if fault := recover(); fault != nil {
+			g.log.WithFields(logrus.Fields{"method": method, "fault": fault, "stack": string(debug.Stack())}).Error("refused a request because judging it failed")
+			answered, err = nil, status.Errorf(codes.Internal, "portcullis: judging this %s failed; the node's portcullisd log says why", method)
+		}
+	}()
+	return c(g, ctx, request)
+}
+
+func unreadable(method string, err error) error {
+	return status.Errorf(codes.InvalidArgument, "portcullis: refused, because this %s request cannot be decoded: %v", method, err)
+}

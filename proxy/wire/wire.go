@@ -1,0 +1,34 @@
+// Package wire answers: what does a data path ask of the rest of the proxy, and what must it do with
+// the answer?
+//
+// A data path carries calls between the kubelet and the runtime as bytes. It knows which calls to
+// show to a Guard and nothing of what is in them.
+package wire
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Guard is shown the calls that it guards before the runtime sees them.
+type Guard interface {
+	// Guards says whether calls of method, such as "/runtime.v1.RuntimeService/CreateContainer", are
+	// shown to Check. It is asked once for every call and must be cheap.
+	Guards(method string) bool
+
+	// Check is shown the request message of a guarded call. An error, which carries a gRPC status,
+	// ends the call and the runtime never hears of it. Otherwise the original bytes go on, and when
+	// answered is not nil it is shown the runtime's response message. Check may wait; ctx ends when
+	// the client goes away. It must not keep or change request.
+	Check(ctx context.Context, method string, request []byte) (answered func(response []byte), err error)
+}
+
+// Call is one finished call, as a data path reports it.
+type Call struct {
+	Method  string
+	Code    codes.Code
+	Took    time.Duration
+	Guarded bool
+}
