@@ -1,0 +1,143 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"portcullis/internal/strictyaml"
+)
+
+// Source is one file of documents. Name is used in messages only.
+type Source struct {
+	Name string
+	Data []byte
+}
+
+// Parse reads and validates documents. The error is a strictyaml.Problems with every mistake, in the
+// order of the sources and of the lines within one.
+func Parse(sources ...Source) (*Documents, error) {
+	p := parser{docs: &Documents{}, policies: map[string]string{}, exemptions: map[string]string{}}
+	var problems strictyaml.Problems
+	for _, source := range sources {
+		found := p.source(source)
+		slices.SortStableFunc(found, func(a, b strictyaml.Problem) int { return cmp.Compare(a.Line, b.Line) })
+		problems = append(problems, found...)
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return p.docs, nil
+}
+
+// parser carries what has to be unique over all sources: name → where it first stands.
+type parser struct {
+	docs       *Documents
+	policies   map[string]string
+	exemptions map[string]string
+	privileged string // where the one PrivilegedStart policy stands
+}
+
+func (p *parser) source(source Source) strictyaml.Problems {
+	docs, problems := strictyaml.Split(source.Name, source.Data)
+	for _, doc := range docs {
+		problems = append(problems, p.document(doc)...)
+	}
+	return problems
+}
+
+func (p *parser) document(doc *strictyaml.Document) strictyaml.Problems {
+	switch kind := doc.Scalar("kind"); kind {
+	case KindImagePolicy:
+		return p.policy(doc)
+	case KindExemption:
+		return p.exemption(doc)
+	case "":
+		return strictyaml.Problems{doc.Problem("kind", "required; write %s or %s", KindImagePolicy, KindExemption)}
+	default:
+		return strictyaml.Problems{doc.Problem("kind", "unknown kind %q; write %s or %s", kind, KindImagePolicy, KindExemption)}
+	}
+}
+
+func (p *parser) policy(doc *strictyaml.Document) strictyaml.Problems {
+	var policy ImagePolicy
+	problems := decode(doc, &policy, func(report report) {
+		policy.check(report)
+		if !doc.Has("spec.enabled") {
+			report("spec.enabled", "required; write true or false")
+		}
+		for _, section := range []struct {
+			field   string
+			missing bool
+		}{
+			{"spec.risk.vulnerabilities", policy.Spec.Risk == nil || policy.Spec.Risk.Vulnerabilities == nil},
+			{"spec.risk.malware", policy.Spec.Risk == nil || policy.Spec.Risk.Malware == nil},
+			{"spec.risk.secrets", policy.Spec.Risk == nil || policy.Spec.Risk.Secrets == nil},
+		} {
+			if section.missing && doc.Has(section.field) {
+				report(section.field, "has no value; write {} to match every such finding, or remove the key")
+			}
+		}
+		p.unique(doc, p.policies, policy.Metadata.Name, report)
+		if policy.Spec.Template == TemplatePrivilegedStart {
+			if p.privileged != "" {
+				report("spec.template", onlyOnePrivileged, p.privileged)
+			} else {
+				p.privileged = fmt.Sprintf("%q (%s)", policy.Metadata.Name, place(doc))
+			}
+		}
+	})
+	p.docs.Policies = append(p.docs.Policies, policy)
+	return problems
+}
+
+func (p *parser) exemption(doc *strictyaml.Document) strictyaml.Problems {
+	var exemption Exemption
+	problems := decode(doc, &exemption, func(report report) {
+		exemption.check(report)
+		p.unique(doc, p.exemptions, exemption.Metadata.Name, report)
+	})
+	p.docs.Exemptions = append(p.docs.Exemptions, exemption)
+	return problems
+}
+
+// unique reports a name that an earlier document of the same kind has.
+func (p *parser) unique(doc *strictyaml.Document, names map[string]string, name string, report report) {
+	if first, twice := names[name]; twice {
+		report("metadata.name", "%q is already the name of %s; choose another", name, first)
+	} else if name != "" {
+		names[name] = place(doc)
+	}
+}
+
+// place says where a document's name stands.
+func place(doc *strictyaml.Document) string {
+	problem := doc.Problem("metadata.name", "")
+	return fmt.Sprintf("%s:%d", problem.File, problem.Line)
+}
+
+// decode stores the document in into and then lets check report. What check says about a field that
+// could not be decoded is left out: it would blame the reader's zero value on the author.
+func decode(doc *strictyaml.Document, into any, check func(report)) strictyaml.Problems {
+	problems := doc.Decode(into)
+	undecoded := slices.Clone(problems)
+	check(func(field, format string, args ...any) {
+		for _, u := range undecoded {
+			if within(field, u.Field) || within(u.Field, field) && u.Message != unknownKey {
+				return
+			}
+		}
+		problems = append(problems, doc.Problem(field, format, args...))
+	})
+	return problems
+}
+
+// unknownKey is how strictyaml says that a key does not exist; its neighbours were decoded all the same.
+const unknownKey = "unknown key; check the spelling and the indentation"
+
+// within says whether field is outer or lies inside it.
+func within(field, outer string) bool {
+	rest, ok := strings.CutPrefix(field, outer)
+	return ok && (rest == "" || outer == "" || rest[0] == '.' || rest[0] == '[')
+}

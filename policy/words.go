@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// mentioned is how many findings of a match, and how many matches of a decision, are told in words;
+// the rest are counted.
+const mentioned = 3
+
+// String says the evidence in one phrase that a pod's owner can act on.
+func (e Evidence) String() string {
+	switch {
+	case e.Vulnerability != nil:
+		v := e.Vulnerability
+		fix := "no fix yet"
+		if v.FixedVersion != "" {
+			fix = "fixed in " + v.FixedVersion
+		}
+		return Printable(fmt.Sprintf("%s %s in %s %s (%s)", v.ID, v.Severity, v.Package, v.Version, fix))
+	case e.Malware != nil:
+		return Printable(fmt.Sprintf("%s %s at %s", e.Malware.Type, e.Malware.Signature, e.Malware.Path))
+	case e.Secret != nil:
+		where := e.Secret.Path
+		if where == "" {
+			where = e.Secret.History
+		}
+		return Printable(fmt.Sprintf("%s %s at %s", e.Secret.Level, e.Secret.Type, where))
+	case e.Ask != nil && e.Ask.Detail != "":
+		return Printable(fmt.Sprintf("asks for %s (%s)", e.Ask.Parameter, e.Ask.Detail))
+	case e.Ask != nil:
+		return Printable("asks for " + e.Ask.Parameter)
+	case e.Unknown != nil && e.Unknown.Failed:
+		return fmt.Sprintf("the scan result for %s could not be had", e.Unknown.Kind)
+	case e.Unknown != nil:
+		return fmt.Sprintf("not scanned for %s", e.Unknown.Kind)
+	}
+	return ""
+}
+
+// String says why the policy matched: its name, its worst evidence, and how much more there is. It
+// is the same text for the same match, however often it is asked.
+func (m Match) String() string {
+	phrases := make([]string, 0, mentioned+1)
+	for _, e := range m.Evidence[:min(mentioned, len(m.Evidence))] {
+		phrases = append(phrases, e.String())
+	}
+	if more := len(m.Evidence) + m.Omitted - mentioned; more > 0 {
+		phrases = append(phrases, fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("policy %q: %s", m.Policy, strings.Join(phrases, "; "))
+}
+
+// Because says in one line what the decision rests on.
+func (d *Decision) Because() string {
+	switch d.Reason {
+	case ReasonPolicy:
+		var phrases []string
+		more := 0
+		for _, m := range d.Matches {
+			switch {
+			case m.Action != d.Action:
+			case len(phrases) < mentioned:
+				phrases = append(phrases, m.String())
+			default:
+				more++
+			}
+		}
+		if more > 0 {
+			phrases = append(phrases, fmt.Sprintf("and %d more policies", more))
+		}
+		return strings.Join(phrases, "; ")
+	case ReasonNoBundle:
+		return "this node has no policies yet"
+	case ReasonSourceFailed:
+		return "the image's scan result could not be had"
+	case ReasonUnscanned:
+		return "the image has not been scanned"
+	case ReasonClean:
+		return "no policy matched"
+	}
+	return string(d.Reason)
+}
+
+// Printable makes text from outside safe to show: one line, no control characters, at most 512
+// characters. Terminals, logs and journals would otherwise obey what a pod's author put in a name.
+func Printable(text string) string {
+	const limit = 512
+	var b strings.Builder
+	for n, r := range []rune(text) {
+		if n == limit {
+			b.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = '�'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
