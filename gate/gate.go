@@ -1,0 +1,173 @@
+// Package gate answers: may this container be created, may it start?
+//
+// It joins who asks (the container, its sandbox and its image, as the runtime knows them) with what
+// is known of the image (its verdict) and what is wanted (the policy bundle) into a decision, tells
+// the event sink, and turns a Block into the refusal that the pod's owner reads.
+package gate
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"portcullis/policy"
+	"portcullis/policy/privilege"
+	scanner "portcullis/scanner-client"
+	"portcullis/scanner-client/verdict"
+)
+
+// Runtime is what the gate asks of the container runtime itself.
+type Runtime interface {
+	ImageStatus(context.Context, *cri.ImageStatusRequest, ...grpc.CallOption) (*cri.ImageStatusResponse, error)
+	ContainerStatus(context.Context, *cri.ContainerStatusRequest, ...grpc.CallOption) (*cri.ContainerStatusResponse, error)
+	PodSandboxStatus(context.Context, *cri.PodSandboxStatusRequest, ...grpc.CallOption) (*cri.PodSandboxStatusResponse, error)
+}
+
+// Verdicts gives an image's verdict, scanner.ErrUnscanned when there is none, or another error when
+// that could not be found out within the time budget.
+type Verdicts interface {
+	Verdict(ctx context.Context, imageID string) (*verdict.Verdict, error)
+}
+
+// Bundles gives the bundle in force, nil when the node has none.
+type Bundles interface {
+	Current() *policy.Bundle
+}
+
+// Events is told of every Alert and Block. It must not block.
+type Events interface {
+	Record(at time.Time, operation string, c *policy.Container, d *policy.Decision)
+}
+
+// Operation names, as metrics and events carry them.
+const (
+	createContainer = "CreateContainer"
+	startContainer  = "StartContainer"
+)
+
+// Options of a Gate; zero values take the defaults.
+type Options struct {
+	Cluster string // this node's cluster, for policies scoped to clusters
+	// NoBundle is the answer while the node has no policies; default Allow.
+	NoBundle policy.Action
+	Host     privilege.Host
+	// Decided is told of every decision, Allow too. It may be nil.
+	Decided func(operation string, d *policy.Decision, took time.Duration)
+	Now     func() time.Time // default time.Now
+	Log     logrus.FieldLogger
+}
+
+// remembered bounds how many sandboxes and how many containers are remembered. What was forgotten is
+// asked of the runtime again, so the bound costs time at worst.
+const remembered = 4096
+
+// Gate is the proxy.Gate of this node. It is safe for concurrent use.
+type Gate struct {
+	runtime  Runtime
+	verdicts Verdicts
+	bundles  Bundles
+	events   Events
+	options  Options
+
+	sandboxes  *lru.Cache[string, *cri.PodSandboxConfig]
+	containers *lru.Cache[string, *subject]
+	noBundle   *policy.Decision
+}
+
+// New makes a gate.
+func New(runtime Runtime, verdicts Verdicts, bundles Bundles, events Events, options Options) *Gate {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Decided == nil {
+		options.Decided = func(string, *policy.Decision, time.Duration) {}
+	}
+	sandboxes, _ := lru.New[string, *cri.PodSandboxConfig](remembered) // fails for sizes below 1 only
+	containers, _ := lru.New[string, *subject](remembered)
+	return &Gate{
+		runtime: runtime, verdicts: verdicts, bundles: bundles, events: events, options: options,
+		sandboxes: sandboxes, containers: containers,
+		noBundle: &policy.Decision{Action: options.NoBundle, Reason: policy.ReasonNoBundle},
+	}
+}
+
+// subject is one container that a decision is about.
+type subject struct {
+	container policy.Container
+	volumes   []policy.Image                  // images mounted as volumes: their risk counts, their privileges do not exist
+	decided   atomic.Pointer[policy.Decision] // the last decision, nil before the first
+}
+
+// judge decides on s and tells everyone. A Block comes back as the refusal.
+func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
+	began := time.Now()
+	at := g.options.Now()
+	d, err := g.decide(ctx, s, at)
+	if err != nil {
+		return status.FromContextError(err).Err()
+	}
+	g.options.Decided(operation, d, time.Since(began))
+	g.options.Log.WithFields(logrus.Fields{
+		"operation": operation, "action": d.Action, "because": d.Because(), "revision": d.Revision,
+		"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
+	}).Debug("decided")
+	if before := s.decided.Swap(d); d.Action != policy.Allow && !alreadyTold(before, d) {
+		g.events.Record(at, operation, &s.container, d)
+	}
+	if d.Action == policy.Block {
+		return status.Error(codes.PermissionDenied, refusal(&s.container, d))
+	}
+	return nil
+}
+
+// alreadyTold says whether the alert about a start is the one its creation has raised a moment ago:
+// one container that starts is one event.
+func alreadyTold(before, now *policy.Decision) bool {
+	return before != nil && before.Action == policy.Alert && now.Action == policy.Alert && before.Because() == now.Because()
+}
+
+// decide answers for the container's image, its privileges and the images it mounts; the strictest
+// answer wins and all that matched is kept. The error is ctx's.
+func (g *Gate) decide(ctx context.Context, s *subject, at time.Time) (*policy.Decision, error) {
+	bundle := g.bundles.Current()
+	if bundle == nil {
+		return g.noBundle, nil
+	}
+	knowledge, err := g.know(ctx, s.container.Image.ID)
+	if err != nil {
+		return nil, err
+	}
+	d := bundle.Decide(&s.container, knowledge, at)
+	for _, image := range s.volumes {
+		knowledge, err := g.know(ctx, image.ID)
+		if err != nil {
+			return nil, err
+		}
+		mounted := s.container
+		mounted.Image, mounted.Asks = image, nil
+		d = policy.Stricter(d, bundle.Decide(&mounted, knowledge, at))
+	}
+	return d, nil
+}
+
+func (g *Gate) know(ctx context.Context, imageID string) (policy.Knowledge, error) {
+	v, err := g.verdicts.Verdict(ctx, imageID)
+	switch {
+	case err == nil:
+		return policy.Knowledge{Verdict: v}, nil
+	case errors.Is(err, scanner.ErrUnscanned):
+		return policy.Knowledge{}, nil
+	case ctx.Err() != nil:
+		return policy.Knowledge{}, ctx.Err()
+	}
+	g.options.Log.WithError(err).WithField("image", imageID).Error("the image's verdict could not be had")
+	return policy.Knowledge{Failed: true}, nil
+}

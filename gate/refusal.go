@@ -1,0 +1,27 @@
+package gate
+
+import (
+	"fmt"
+
+	"portcullis/policy"
+)
+
+// refusal is what the pod's owner reads in the pod's status. The kubelet asks again every few seconds
+// and folds what is the same to the letter, so nothing in it may change from one try to the next.
+func refusal(c *policy.Container, d *policy.Decision) string {
+	return fmt.Sprintf("Portcullis blocked image %s: %s. %s", policy.Printable(c.Image.Requested), d.Because(), remedy(d))
+}
+
+// remedy says what to do about a Block.
+func remedy(d *policy.Decision) string {
+	for _, m := range d.Matches {
+		if m.Action != policy.Block {
+			continue
+		}
+		if m.Template == policy.TemplatePrivilegedStart {
+			return "Remove these privileges from the pod, or ask your security team for an exemption."
+		}
+		return "Use an image without these findings, or ask your security team for an exemption."
+	}
+	return "Ask your security team to have the image scanned."
+}
