@@ -1,0 +1,75 @@
+# The two commands: `make demo` shows the main job, `make test` is everything CI runs.
+# On a fresh Debian machine they need Go, git, make and root; what else they use they install.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VERSION            := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CONTAINERD_VERSION := 2.4.2
+GOLANGCI_VERSION   := 2.15.0
+
+TOOLS      := $(CURDIR)/.tools
+CONTAINERD := $(TOOLS)/containerd-$(CONTAINERD_VERSION)/containerd
+GOLANGCI   := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+
+MODULES  := . e2e
+PACKAGES := containerd runc containernetworking-plugins systemd
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.PHONY: build test demo format lint unit e2e fuzz tools packages clean
+
+build: ## bin/portcullisd
+	$(GO_BUILD) -o bin/ ./cmd/...
+
+test: format lint unit e2e ## everything CI runs
+
+demo: build packages $(CONTAINERD) ## the main job, on a real containerd
+	cd e2e && go build -o ../bin/demo ./demo
+	bin/demo
+
+format: ## formatting and module files are as the tools would write them
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	for module in $(MODULES); do (cd $$module && go mod tidy -diff && go mod verify); done
+
+lint: $(GOLANGCI) ## golangci-lint, the import rules included
+	for module in $(MODULES); do (cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml); done
+
+unit: packages ## unit tests, with the race detector
+	go test -race ./...
+
+e2e: build packages $(CONTAINERD) ## real containerd 1.6 and 2.4, runc, journald
+	cd e2e && go test -count=1 -timeout 20m ./...
+
+FUZZTIME := 30s
+fuzz: ## every fuzz target for FUZZTIME
+	for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+tools: $(GOLANGCI) $(CONTAINERD) ## linter and containerd, built from their Go modules
+
+$(GOLANGCI):
+	GOBIN=$(@D) CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)
+
+$(CONTAINERD):
+	GOBIN=$(@D) CGO_ENABLED=0 go install -tags no_btrfs \
+	  github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v$(CONTAINERD_VERSION) \
+	  github.com/containerd/containerd/v2/cmd/containerd@v$(CONTAINERD_VERSION)
+
+# gcc is for the race detector only. apt-get runs when a package is missing, so that a machine that
+# has them all needs no network.
+packages:
+	@missing=""; \
+	for package in $(PACKAGES) gcc libc6-dev; do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "as root: apt-get install$$missing"; exit 1; fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+clean:
+	rm -rf bin .tools
