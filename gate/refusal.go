@@ -14,14 +14,14 @@ func refusal(c *policy.Container, d *policy.Decision) string {
 
 // remedy says what to do about a Block.
 func remedy(d *policy.Decision) string {
-	for _, m := range d.Matches {
-		if m.Action != policy.Block {
-			continue
-		}
-		if m.Template == policy.TemplatePrivilegedStart {
-			return "Remove these privileges from the pod, or ask your security team for an exemption."
-		}
-		return "Use an image without these findings, or ask your security team for an exemption."
+	switch d.Reason {
+	case policy.ReasonNoBundle:
+		return "Ask whoever runs this node to give it its policies."
+	case policy.ReasonUnscanned, policy.ReasonSourceFailed:
+		return "Have the image scanned, or ask your security team for an exemption."
 	}
-	return "Ask your security team to have the image scanned."
+	if d.Matches[0].Template == policy.TemplatePrivilegedStart {
+		return "Remove these privileges from the pod, or ask your security team for an exemption."
+	}
+	return "Use an image without these findings, or ask your security team for an exemption."
 }

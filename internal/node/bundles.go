@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -103,7 +104,11 @@ func (b *bundles) fail(err error) {
 	if bundle := b.Current(); bundle != nil {
 		revision = bundle.Revision()
 	}
-	b.log.WithFields(logrus.Fields{"error": err, "revision": revision}).Error("policies were not loaded; what was in force stays")
+	log := b.log.WithField("revision", revision)
+	log.Error("policies were not loaded; what was in force stays")
+	for _, mistake := range strings.Split(err.Error(), "\n") {
+		log.Error(mistake)
+	}
 }
 
 func (b *bundles) restore() {
@@ -144,7 +149,7 @@ func writeFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name()) // fails when all went well
+	defer func() { _ = os.Remove(temporary.Name()) }() // fails when all went well
 	_, err = temporary.Write(data)
 	err = errors.Join(err, temporary.Sync(), temporary.Close())
 	if err != nil {

@@ -41,7 +41,7 @@ func TestEveryMistakeNamesFileLineAndField(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"good":                   {"kind: a\nwait: 2s\nspec:\n  names: [x]\n", ""},
 		"unknown key":            {"kind: a\nspec:\n  name: [x]\n", "f.yaml:3: spec.name: unknown key; check the spelling and the indentation"},
-		"unknown key in a list":  {"spec:\n  rules:\n  - level: a\n  - levle: b\n", "f.yaml:4: spec.rules[1].levle: unknown key; check the spelling and the indentation"},
+		"unknown key in a list":  {"spec:\n  rules:\n  - level: a\n  - lvl: b\n", "f.yaml:4: spec.rules[1].lvl: unknown key; check the spelling and the indentation"},
 		"duplicate key":          {"kind: a\nkind: b\n", "f.yaml:2: kind: key is already set on line 1; keep one"},
 		"text for a number":      {"days: seven\n", "f.yaml:1: days: wrong type: cannot read the text `seven` as a whole number"},
 		"number for a list":      {"spec: {names: 3}\n", "f.yaml:1: spec.names: wrong type: cannot read the number `3` as a list"},

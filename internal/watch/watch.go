@@ -37,7 +37,7 @@ func Run(ctx context.Context, path string, log logrus.FieldLogger, changed func(
 			continue
 		}
 		changed() // what changed before the watch was set
-		follow(ctx, watcher, func() bool {
+		follow(ctx, watcher, log, func() bool {
 			changed()
 			now, err := os.Stat(path)
 			return err == nil && now.IsDir() == watched.IsDir() && (!now.IsDir() || os.SameFile(now, watched))
@@ -69,7 +69,7 @@ func open(path string) (os.FileInfo, *fsnotify.Watcher, error) {
 
 // follow calls look after every change and now and then without one. It returns when the watch is of
 // no more use: ctx ended, it failed, or look says that the path is not what is watched any more.
-func follow(ctx context.Context, watcher *fsnotify.Watcher, look func() bool) {
+func follow(ctx context.Context, watcher *fsnotify.Watcher, log logrus.FieldLogger, look func() bool) {
 	next := time.NewTimer(safety)
 	defer next.Stop()
 	var first time.Time // of the changes that wait for look; zero when none does
@@ -77,7 +77,8 @@ func follow(ctx context.Context, watcher *fsnotify.Watcher, look func() bool) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-watcher.Errors:
+		case err := <-watcher.Errors:
+			log.WithError(err).Debug("watch broke, is set again")
 			return
 		case <-watcher.Events:
 			if first.IsZero() {

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// APIVersion and FileKind open every verdict file.
+	// APIVersion is the form of verdict files that Read takes.
 	APIVersion = "portcullis/v1"
-	FileKind   = "Verdict"
+	// FileKind says that a file is a verdict.
+	FileKind = "Verdict"
 	// MaxFileSize bounds one verdict file, in bytes; 200 findings are about 50 KiB.
 	MaxFileSize = 32 << 20
 )
