@@ -189,7 +189,7 @@ func TestARefusalTellsThePodsOwnerWhatToFixAndIsTheSameEveryTime(t *testing.T) {
 	for range 2 {
 		err := f.create(t, config("sha256:critical"))
 		require.Equal(t, codes.PermissionDenied, status.Code(err))
-		require.Equal(t, `Portcullis blocked image registry.example.com/sha256:critical: policy "no criticals": CVE-2021-44228 Critical in log4j-core 2.14.1 (fixed in 2.15.0). Use an image without these findings, or ask your security team for an exemption.`, status.Convert(err).Message())
+		require.Equal(t, `Portcullis blocked this container (image registry.example.com/sha256:critical): policy "no criticals": CVE-2021-44228 Critical in log4j-core 2.14.1 (fixed in 2.15.0). Use an image without these findings, or ask your security team for an exemption.`, status.Convert(err).Message())
 	}
 	require.Equal(t, []recorded{{"CreateContainer", "shop/cart", policy.Block}, {"CreateContainer", "shop/cart", policy.Block}}, f.events.list)
 }
@@ -216,7 +216,7 @@ func TestAfterARestartTheRuntimeGivesTheFacts(t *testing.T) {
 	f.runtime.containers[container1] = container(t, "box", "sha256:critical", config("sha256:critical"))
 	err := f.start(t, container1)
 	require.Equal(t, codes.PermissionDenied, status.Code(err))
-	require.Contains(t, err.Error(), "blocked image registry.example.com/sha256:critical")
+	require.Contains(t, err.Error(), "blocked this container (image registry.example.com/sha256:critical)")
 	require.Equal(t, []recorded{{"StartContainer", "shop/cart", policy.Block}}, f.events.list)
 }
 

@@ -9,7 +9,7 @@ import (
 // refusal is what the pod's owner reads in the pod's status. The kubelet asks again every few seconds
 // and folds what is the same to the letter, so nothing in it may change from one try to the next.
 func refusal(c *policy.Container, d *policy.Decision) string {
-	return fmt.Sprintf("Portcullis blocked image %s: %s. %s", policy.Printable(c.Image.Requested), d.Because(), remedy(d))
+	return fmt.Sprintf("Portcullis blocked this container (image %s): %s. %s", policy.Printable(c.Image.Requested), d.Because(), remedy(d))
 }
 
 // remedy says what to do about a Block.
