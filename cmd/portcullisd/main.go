@@ -68,7 +68,7 @@ func checkOnly(config node.Config) error {
 
 // serve runs the daemon until it is told to stop. SIGHUP makes it look at its policies and reports.
 func serve(config node.Config) error {
-	n, err := node.New(config, version, config.NewLogger())
+	n, err := node.New(config, node.Options{Version: version, Log: config.NewLogger()})
 	if err != nil {
 		return err
 	}

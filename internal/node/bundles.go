@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -22,11 +23,13 @@ import (
 // bundles holds the bundle in force and brings it up to date with the policy files. A change that is
 // wrong in any document changes nothing, but is loud.
 type bundles struct {
-	path     string
-	lastGood string // file that survives restarts
-	options  policy.Options
-	log      logrus.FieldLogger
-	reloaded func(ok bool)
+	path         string
+	lastGood     string // file that survives restarts
+	options      policy.Options
+	observations *observations
+	now          func() time.Time
+	log          logrus.FieldLogger
+	reloaded     func(ok bool)
 
 	current atomic.Pointer[policy.Bundle]
 
@@ -38,17 +41,12 @@ type bundles struct {
 // Current returns the bundle in force, nil when there is none.
 func (b *bundles) Current() *policy.Bundle { return b.current.Load() }
 
-// compile reads, validates and compiles the policies at path: what a reload does, and what --check
-// does.
-func compile(path string, options policy.Options) (*policy.Bundle, error) {
+// checkPolicies reads, validates and compiles the policies at path as a load would, for --check.
+func checkPolicies(path string, options policy.Options) (*policy.Bundle, error) {
 	sources, err := policyfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	return compileSources(sources, options)
-}
-
-func compileSources(sources []policy.Source, options policy.Options) (*policy.Bundle, error) {
 	docs, err := policy.Parse(sources...)
 	if err != nil {
 		return nil, err
@@ -66,7 +64,7 @@ func (b *bundles) load() {
 	}
 	var bundle *policy.Bundle
 	if err == nil {
-		bundle, err = compileSources(sources, b.options)
+		bundle, err = b.enforce(sources)
 	}
 	b.reloaded(err == nil)
 	if err != nil {
@@ -74,14 +72,38 @@ func (b *bundles) load() {
 		return
 	}
 	b.failure, b.sources = "", sources
-	b.enforce(bundle)
+	b.announce(bundle)
 	if err := b.keep(sources); err != nil {
 		b.log.WithError(err).Error("policies are in force but could not be kept for the next start")
 	}
 }
 
-func (b *bundles) enforce(bundle *policy.Bundle) {
+// enforce compiles the sources and puts the bundle in force, or changes nothing.
+func (b *bundles) enforce(sources []policy.Source) (*policy.Bundle, error) {
+	docs, err := policy.Parse(sources...)
+	if err != nil {
+		return nil, err
+	}
+	countdowns := b.observations.advance(docs.Policies, b.now())
+	options := b.options
+	options.Since = func(p *policy.ImagePolicy) time.Time { return countdowns[p.Metadata.Name].Since }
+	bundle, err := policy.Compile(docs, options)
+	if err != nil {
+		return nil, err
+	}
 	b.current.Store(bundle)
+	if err := b.observations.keep(countdowns); err != nil {
+		b.log.WithError(err).Error("observation periods could not be kept; after a restart they begin anew")
+	}
+	for _, e := range docs.Exemptions {
+		if e.Expired(b.now()) {
+			b.log.WithFields(logrus.Fields{"exemption": e.Metadata.Name, "expired": e.Spec.Expires}).Warn("exemption has expired and has no effect; remove or renew it")
+		}
+	}
+	return bundle, nil
+}
+
+func (b *bundles) announce(bundle *policy.Bundle) {
 	log := b.log.WithFields(logrus.Fields{"revision": bundle.Revision(), "policies": bundle.Len()})
 	if bundle.Len() == 0 {
 		log.Warn("there are no policies: every container may start")
@@ -120,15 +142,12 @@ func (b *bundles) restore() {
 	if err == nil {
 		err = json.Unmarshal(data, &sources)
 	}
-	var bundle *policy.Bundle
 	if err == nil {
-		bundle, err = compileSources(sources, b.options)
+		_, err = b.enforce(sources)
 	}
 	if err != nil {
 		b.log.WithError(err).Error("the policies kept from before the start cannot be used either")
-		return
 	}
-	b.current.Store(bundle)
 }
 
 // keep writes the sources where restore finds them, whole or not at all.

@@ -188,7 +188,7 @@ func (c *Config) Check() (string, error) {
 	if err := checkParent(c.Listen); err != nil {
 		problems = append(problems, err)
 	}
-	bundle, err := compile(c.Policies, c.compileOptions())
+	bundle, err := checkPolicies(c.Policies, c.compileOptions())
 	if err != nil {
 		problems = append(problems, err)
 	}

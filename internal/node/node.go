@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
@@ -32,6 +33,7 @@ type Node struct {
 	config  Config
 	log     *logrus.Logger
 	metrics *metrics
+	now     func() time.Time
 
 	bundles  *bundles
 	reports  *scanner.Folder
@@ -44,10 +46,20 @@ type Node struct {
 	teardowns []func() error // in the order in which things were built
 }
 
+// Options is what a node needs beyond its configuration.
+type Options struct {
+	Version string // of this build, for the metrics
+	Log     *logrus.Logger
+	Now     func() time.Time // default time.Now
+}
+
 // New builds a node from a validated configuration and opens its sockets, but answers nobody yet. On
 // an error nothing is left behind.
-func New(config Config, version string, log *logrus.Logger) (*Node, error) {
-	n := &Node{config: config, log: log, metrics: newMetrics(version), failed: make(chan error, 2)}
+func New(config Config, options Options) (*Node, error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	n := &Node{config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now, failed: make(chan error, 2)}
 	if err := n.build(); err != nil {
 		return nil, errors.Join(err, n.Stop())
 	}
@@ -59,9 +71,13 @@ func (n *Node) build() error {
 	if err := n.open(); err != nil {
 		return err
 	}
+	countdowns, err := openObservations(filepath.Join(config.State, "observations.json"))
+	if err != nil {
+		log.WithError(err).Error("state folder")
+	}
 	n.bundles = &bundles{
 		path: config.Policies, lastGood: filepath.Join(config.State, "last-good-policies.json"),
-		options: config.compileOptions(), log: log, reloaded: n.metrics.reloaded,
+		options: config.compileOptions(), observations: countdowns, now: n.now, log: log, reloaded: n.metrics.reloaded,
 	}
 	n.reports = scanner.NewFolder(config.Reports)
 	verdicts, err := scanner.NewCache(n.reports, scanner.CacheOptions{
@@ -84,7 +100,7 @@ func (n *Node) build() error {
 	n.onStop(connection.Close)
 	judge := gate.New(runtimeClient(connection), n.verdicts, n.bundles, events, gate.Options{
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
-		Decided: n.metrics.decided, Log: log,
+		Decided: n.metrics.decided, Now: n.now, Log: log,
 	})
 	n.path = grpcpath.New(connection, proxy.NewGuard(judge, log), grpcpath.Options{Finished: n.metrics.finished})
 	n.onStop(n.drain)

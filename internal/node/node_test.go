@@ -58,6 +58,7 @@ type daemon struct {
 	dir    string
 	client cri.RuntimeServiceClient
 	hook   *test.Hook
+	now    func() time.Time // nil: the real clock
 }
 
 func newConfig(t *testing.T) node.Config {
@@ -99,7 +100,7 @@ func (d *daemon) run(t *testing.T) {
 	t.Helper()
 	var log *logrus.Logger
 	log, d.hook = test.NewNullLogger()
-	n, err := node.New(d.config, "test", log)
+	n, err := node.New(d.config, node.Options{Version: "test", Log: log, Now: d.now})
 	require.NoError(t, err)
 	n.Start()
 	d.Node = n
@@ -249,7 +250,7 @@ func TestTheSocketIsForItsOwnerOnly(t *testing.T) {
 func TestASecondDaemonIsRefusedAndTheFirstGoesOn(t *testing.T) {
 	d := start(t, nil)
 	log, _ := test.NewNullLogger()
-	_, err := node.New(d.config, "test", log)
+	_, err := node.New(d.config, node.Options{Log: log})
 	require.ErrorContains(t, err, "another portcullisd is running on this socket")
 	_, err = d.client.Version(t.Context(), &cri.VersionRequest{})
 	require.NoError(t, err)
@@ -294,8 +295,26 @@ func TestWhatIsNotOursIsNotTakenOver(t *testing.T) {
 			config := newConfig(t)
 			require.NoError(t, os.Mkdir(filepath.Dir(config.Listen), 0o700))
 			c.prepare(t, config)
-			_, err := node.New(config, "test", log)
+			_, err := node.New(config, node.Options{Log: log})
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+func disabled(policy string) string {
+	return strings.Replace(policy, "enabled: true", "enabled: false", 1)
+}
+
+func TestTheExamplesInDeployAreValid(t *testing.T) {
+	config, err := node.ReadConfig("../../deploy/portcullisd.yaml")
+	require.NoError(t, err)
+	config.Policies, err = filepath.Abs("../../deploy/policies")
+	require.NoError(t, err)
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "r.sock"))
+	require.NoError(t, err)
+	defer listener.Close()
+	config.Runtime, config.Listen = listener.Addr().String(), filepath.Join(t.TempDir(), "own/p.sock")
+	report, err := config.Check()
+	require.NoError(t, err)
+	require.Contains(t, report, "2 policies")
 }
