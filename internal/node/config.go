@@ -26,12 +26,20 @@ type Config struct {
 	State        string       `yaml:"state"`
 	Node         string       `yaml:"node"`
 	Cluster      string       `yaml:"cluster"`
+	Kubelet      Kubelet      `yaml:"kubelet"`
 	Timeouts     Timeouts     `yaml:"timeouts"`
 	VerdictCache VerdictCache `yaml:"verdictCache"`
 	Events       Events       `yaml:"events"`
 	Unknown      Unknown      `yaml:"unknown"`
 	Metrics      Metrics      `yaml:"metrics"`
 	Log          Log          `yaml:"log"`
+}
+
+// Kubelet says where the kubelet keeps what it mounts into pods of its own accord, which is not a host
+// path that a pod asks for.
+type Kubelet struct {
+	Root    string `yaml:"root"`
+	PodLogs string `yaml:"podLogs"`
 }
 
 // Timeouts bound what the daemon waits for.
@@ -79,6 +87,7 @@ func defaults() Config {
 		Reports:      "/var/lib/portcullis/reports",
 		State:        "/var/lib/portcullis/state",
 		Node:         name,
+		Kubelet:      Kubelet{Root: "/var/lib/kubelet", PodLogs: "/var/log/pods"},
 		Timeouts:     Timeouts{Decision: 2 * time.Second, Drain: 3 * time.Second},
 		VerdictCache: VerdictCache{Size: 10_000, TTL: time.Hour},
 		Events:       Events{FoldInterval: 5 * time.Minute},
@@ -138,6 +147,8 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	expect(filepath.IsAbs(c.Policies), "policies", "%q is not an absolute path", c.Policies)
 	expect(filepath.IsAbs(c.Reports), "reports", "%q is not an absolute path", c.Reports)
 	expect(filepath.IsAbs(c.State), "state", "%q is not an absolute path", c.State)
+	expect(filepath.IsAbs(c.Kubelet.Root), "kubelet.root", "%q is not an absolute path", c.Kubelet.Root)
+	expect(filepath.IsAbs(c.Kubelet.PodLogs), "kubelet.podLogs", "%q is not an absolute path", c.Kubelet.PodLogs)
 	expect(c.Node != "", "node", "required on this machine, which has no host name")
 	expect(c.Timeouts.Decision > 0 && c.Timeouts.Decision <= time.Minute, "timeouts.decision", "%s is out of range; set more than 0 and at most 1m", c.Timeouts.Decision)
 	expect(c.Timeouts.Drain > 0 && c.Timeouts.Drain <= time.Minute, "timeouts.drain", "%s is out of range; set more than 0 and at most 1m", c.Timeouts.Drain)
@@ -200,5 +211,9 @@ func (c *Config) Check() (string, error) {
 
 // host is what telling privileged parameters apart needs to know of this machine.
 func (c *Config) host() privilege.Host {
-	return privilege.Host{Sockets: []string{c.Runtime, c.Listen}, ResolveSymlinks: filepath.EvalSymlinks}
+	return privilege.Host{
+		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Listen},
+		ResolveSymlinks: filepath.EvalSymlinks,
+		Mounts:          func() ([]byte, error) { return os.ReadFile("/proc/self/mountinfo") },
+	}
 }

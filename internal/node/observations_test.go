@@ -42,7 +42,6 @@ func (d *daemon) restart(t *testing.T) {
 	t.Helper()
 	require.NoError(t, d.Stop())
 	d.run(t)
-
 }
 
 // change replaces the policies and makes the daemon look at them now, so that the order of changes is certain.
