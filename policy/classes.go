@@ -83,47 +83,36 @@ func MalwareTypes() []string { return slices.Clone(malwareTypes) }
 // SecretTypes returns every type of secrets.
 func SecretTypes() []string { return slices.Clone(secretTypes) }
 
-// classByCWE and classByCVE find the place of the class that lists a CWE or a CVE.
-var classByCWE, classByCVE = func() (map[int]int, map[string]int) {
-	byCWE, byCVE := map[int]int{}, map[string]int{}
+// classByCWE finds the place of the class that lists a CWE.
+var classByCWE = func() map[int]int {
+	places := map[int]int{}
 	for i, class := range classes {
 		for _, cwe := range class.CWEs {
-			byCWE[cwe] = i
-		}
-		for _, cve := range class.CVEs {
-			byCVE[cve] = i
+			places[cwe] = i
 		}
 	}
-	return byCWE, byCVE
+	return places
 }()
 
-// groupsOf returns the groups of a vulnerability: its classes and its labels.
-func groupsOf(v *verdict.Vulnerability) mask {
-	var groups mask
-	add := func(class int, listed bool) {
-		if listed {
+// groupsOf returns the groups of a vulnerability, its classes and its labels. byID is the classes that
+// list one of its IDs.
+func groupsOf(v *verdict.Vulnerability, byID mask) mask {
+	groups := byID
+	for _, cwe := range v.CWEs {
+		if class, listed := classByCWE[cwe]; listed {
 			groups |= 1 << class
 		}
 	}
-	class, listed := classByCVE[v.ID]
-	add(class, listed)
-	for _, alias := range v.Aliases {
-		class, listed = classByCVE[alias]
-		add(class, listed)
-	}
-	for _, cwe := range v.CWEs {
-		class, listed = classByCWE[cwe]
-		add(class, listed)
-	}
 	if groups == 0 {
-		add(vulnerabilityGroups[otherClass], true)
+		groups |= 1 << classGroups[otherClass]
 	}
 	if fixable(v) {
-		add(vulnerabilityGroups[labelFixable], true)
+		groups |= 1 << labelGroups[labelFixable]
 	}
 	for _, label := range v.Labels {
-		group, known := vulnerabilityGroups[label]
-		add(group, known && slices.Contains(labels, label))
+		if group, known := labelGroups[label]; known {
+			groups |= 1 << group
+		}
 	}
 	return groups
 }

@@ -33,7 +33,9 @@ type Bundle struct {
 	policies   int
 	rules      []rule      // enabled policies, by name
 	exemptions []exemption // by name
+	off        []string    // names of the policies that are switched off
 	lookup     lookup
+	cache      *cache
 }
 
 // Compile turns documents into a bundle. Documents that Parse returned always compile; of others the
@@ -51,11 +53,18 @@ func Compile(docs *Documents, options Options) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bundle{revision: revision, policies: len(docs.Policies), lookup: newLookup()}
+	cache, err := newCache()
+	if err != nil {
+		return nil, fmt.Errorf("decision cache: %w", err)
+	}
+	b := &Bundle{revision: revision, policies: len(docs.Policies), lookup: newLookup(), cache: cache}
 	for i := range docs.Policies {
-		if docs.Policies[i].Spec.Enabled {
-			b.rules = append(b.rules, compileRule(&docs.Policies[i], options))
+		p := &docs.Policies[i]
+		if !p.Spec.Enabled {
+			b.off = append(b.off, p.Metadata.Name)
+			continue
 		}
+		b.rules = append(b.rules, compileRule(p, options))
 	}
 	slices.SortFunc(b.rules, func(x, y rule) int { return cmp.Compare(x.name, y.name) })
 	for i := range docs.Exemptions {

@@ -9,10 +9,16 @@ import (
 )
 
 // Decide answers for one container at now. The decision depends on nothing but its arguments and the
-// bundle.
+// bundle; asking again for the same is cheap.
 func (b *Bundle) Decide(c *Container, k Knowledge, now time.Time) *Decision {
+	key := b.cache.key(c)
+	if d := b.cache.get(key, c, k, now); d != nil {
+		return d
+	}
 	j := newJudgement(b, c, k, now)
-	return j.decide()
+	d := j.decide()
+	b.cache.put(key, c, k, j.window, d)
+	return d
 }
 
 // judgement is the making of one decision.
@@ -192,30 +198,32 @@ func (j *judgement) take(e *exemption, target int, f *found) *found {
 // list returns the worst evidence of f, and how much more there is.
 func (j *judgement) list(f *found) (list []Evidence, omitted int) {
 	total := f.asks.count() + f.unknown.count()
+	contributing := 0
 	for kind, set := range f.findings {
-		total += set.count()
-		if x := j.indices[kind]; x != nil {
-			list = appendSome(list, set, x.evidence)
+		if n := set.count(); n > 0 {
+			total, contributing = total+n, contributing+1
+			list = appendSome(list, set, n, j.indices[kind].evidence)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Evidence) int { return cmp.Compare(b.severity(), a.severity()) })
-	list = appendSome(list, f.asks, func(i int) Evidence { return Evidence{Ask: &j.asks[i]} })
-	list = appendSome(list, f.unknown, func(i int) Evidence {
+	if contributing > 1 {
+		slices.SortStableFunc(list, func(a, b Evidence) int { return cmp.Compare(b.severity(), a.severity()) })
+	}
+	list = appendSome(list, f.asks, len(j.asks), func(i int) Evidence { return Evidence{Ask: &j.asks[i]} })
+	list = appendSome(list, f.unknown, kinds, func(i int) Evidence {
 		return Evidence{Unknown: &Unknown{kindNames[i], j.knowledge.Failed}}
 	})
 	list = list[:min(len(list), MaxEvidence)]
 	return slices.Clip(list), total - len(list)
 }
 
-// appendSome appends as much of set as one match can list.
-func appendSome(list []Evidence, set bitset, evidence func(i int) Evidence) []Evidence {
-	n := 0
+// appendSome appends as much of set, which has at most n members, as one match can list.
+func appendSome(list []Evidence, set bitset, n int, evidence func(i int) Evidence) []Evidence {
+	end := len(list) + min(n, MaxEvidence)
 	for i := range set.all {
-		if n == MaxEvidence {
+		if len(list) == end {
 			break
 		}
-		list = append(list, evidence(i))
-		n++
+		list = append(slices.Grow(list, end-len(list)), evidence(i))
 	}
 	return list
 }

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,9 +14,15 @@ import (
 // lookup finds, for a property of a finding, the rules and exemptions that name it. Both are numbered
 // in one sequence, rules first: their numbers are called targets.
 type lookup struct {
-	advisories map[string][]int // upper-case CVE or other ID
-	hashes     map[string][]int // lower-case MD5 or SHA-256
+	advisories map[string]advisory // upper-case CVE or other ID
+	hashes     map[string][]int    // lower-case MD5 or SHA-256
 	components map[string][]wantedComponent
+}
+
+// advisory is who asks for an ID, and the classes that list it.
+type advisory struct {
+	targets []int
+	classes mask
 }
 
 type wantedComponent struct {
@@ -23,7 +31,15 @@ type wantedComponent struct {
 }
 
 func newLookup() lookup {
-	return lookup{map[string][]int{}, map[string][]int{}, map[string][]wantedComponent{}}
+	l := lookup{map[string]advisory{}, map[string][]int{}, map[string][]wantedComponent{}}
+	for i, class := range classes {
+		for _, cve := range class.CVEs {
+			a := l.advisories[cve]
+			a.classes |= 1 << i
+			l.advisories[cve] = a
+		}
+	}
+	return l
 }
 
 func (l *lookup) addRule(target int, r *rule) {
@@ -49,8 +65,9 @@ func (l *lookup) addExemption(target int, e *exemption) {
 }
 
 func (l *lookup) addAdvisory(target int, id string) {
-	id = strings.ToUpper(id)
-	l.advisories[id] = append(l.advisories[id], target)
+	a := l.advisories[strings.ToUpper(id)]
+	a.targets = append(a.targets, target)
+	l.advisories[strings.ToUpper(id)] = a
 }
 
 func (l *lookup) addHash(target int, hash string) {
@@ -79,11 +96,14 @@ func newIndex(size int) *index {
 	return x
 }
 
-func (x *index) group(i, group int) {
-	if x.groups[group] == nil {
-		x.groups[group] = newBitset(x.size)
+func (x *index) group(i int, groups mask) {
+	for ; groups != 0; groups &= groups - 1 {
+		group := bits.TrailingZeros32(uint32(groups))
+		if x.groups[group] == nil {
+			x.groups[group] = newBitset(x.size)
+		}
+		x.groups[group].add(i)
 	}
-	x.groups[group].add(i)
 }
 
 func (x *index) level(i int, level verdict.Severity) {
@@ -94,7 +114,7 @@ func (x *index) level(i int, level verdict.Severity) {
 	x.levels[level].add(i)
 }
 
-func (x *index) hit(i int, targets []int) {
+func (x *index) hit(i int, targets ...int) {
 	for _, target := range targets {
 		if x.hits[target] == nil {
 			x.hits[target] = newBitset(x.size)
@@ -104,69 +124,84 @@ func (x *index) hit(i int, targets []int) {
 }
 
 func (l *lookup) indexVulnerabilities(v *verdict.Verdict) *index {
-	list := sorted(v.Vulnerabilities, compareVulnerabilities)
+	list := sorted(v.Vulnerabilities, rankVulnerability, compareVulnerabilities)
 	x := newIndex(len(list))
 	x.evidence = func(i int) Evidence { return Evidence{Vulnerability: list[i]} }
 	x.since = make([]time.Time, len(list))
+	answers := map[versionQuestion]bool{}
 	for i, f := range list {
 		x.level(i, f.Severity)
-		groups := groupsOf(f)
-		for group := range everyGroup {
-			if groups.has(group) {
-				x.group(i, group)
-			}
+		known := l.advisories[strings.ToUpper(f.ID)]
+		x.hit(i, known.targets...)
+		classes := known.classes
+		for _, alias := range f.Aliases {
+			known = l.advisories[strings.ToUpper(alias)]
+			x.hit(i, known.targets...)
+			classes |= known.classes
 		}
+		x.group(i, groupsOf(f, classes))
+		l.hitComponents(x, i, f, answers)
 		if fixable(f) {
 			x.fixable.add(i)
 		}
 		x.since[i] = later(f.PublishedAt, f.FixedAt)
-		x.hit(i, l.advisories[strings.ToUpper(f.ID)])
-		for _, alias := range f.Aliases {
-			x.hit(i, l.advisories[strings.ToUpper(alias)])
-		}
-		l.hitComponents(x, i, f)
 	}
 	return x
 }
 
-func (l *lookup) hitComponents(x *index, i int, f *verdict.Vulnerability) {
-	name := componentKey(f.Package)
-	wanted := l.components[name]
-	if _, artifact, ok := strings.Cut(name, ":"); ok { // Maven's group:artifact, known by its artifact
-		wanted = slices.Concat(wanted, l.components[artifact])
-	}
-	for _, c := range wanted {
-		if c.versions.holds(f.Type, f.Version) {
-			x.hit(i, []int{c.target})
+// hitComponents hits the components that the finding's package is. An image has hundreds of findings in
+// one version of one package, so answers about versions are kept.
+func (l *lookup) hitComponents(x *index, i int, f *verdict.Vulnerability, answers map[versionQuestion]bool) {
+	hit := func(wanted []wantedComponent) {
+		for k := range wanted {
+			question := versionQuestion{&wanted[k], f.Type, f.Version}
+			inside, known := answers[question]
+			if !known {
+				inside = wanted[k].versions.holds(f.Type, f.Version)
+				answers[question] = inside
+			}
+			if inside {
+				x.hit(i, wanted[k].target)
+			}
 		}
+	}
+	name := componentKey(f.Package)
+	hit(l.components[name])
+	if _, artifact, ok := strings.Cut(name, ":"); ok { // Maven's group:artifact, known by its artifact
+		hit(l.components[artifact])
 	}
 }
 
+type versionQuestion struct {
+	wanted            *wantedComponent
+	purlType, version string
+}
+
 func (l *lookup) indexMalware(v *verdict.Verdict) *index {
-	list := sorted(v.Malware, compareMalware)
+	list := sorted(v.Malware, func(m *verdict.Malware) uint64 { return rankOf(m.Severity) }, compareMalware)
 	x := newIndex(len(list))
 	x.evidence = func(i int) Evidence { return Evidence{Malware: list[i]} }
 	for i, f := range list {
 		x.level(i, f.Severity)
 		if group, known := malwareGroups[f.Type]; known {
-			x.group(i, group)
+			x.group(i, 1<<group)
 		}
-		x.hit(i, l.hashes[strings.ToLower(f.MD5)])
-		x.hit(i, l.hashes[strings.ToLower(f.SHA256)])
+		x.hit(i, l.hashes[strings.ToLower(f.MD5)]...)
+		x.hit(i, l.hashes[strings.ToLower(f.SHA256)]...)
 	}
 	return x
 }
 
 func (l *lookup) indexSecrets(v *verdict.Verdict) *index {
-	list := sorted(v.Secrets, compareSecrets)
+	list := sorted(v.Secrets, func(s *verdict.Secret) uint64 { return rankOf(s.Level) }, compareSecrets)
 	x := newIndex(len(list))
 	x.evidence = func(i int) Evidence { return Evidence{Secret: list[i]} }
 	for i, f := range list {
 		x.level(i, f.Level)
 		if group, known := secretGroups[f.Type]; known {
-			x.group(i, group)
+			x.group(i, 1<<group)
 		}
-		x.hit(i, l.hashes[strings.ToLower(f.SHA256)])
+		x.hit(i, l.hashes[strings.ToLower(f.SHA256)]...)
 	}
 	return x
 }
@@ -206,19 +241,49 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// sorted returns pointers to the findings in the order of compare.
-func sorted[F any](findings []F, compare func(a, b *F) int) []*F {
-	list := make([]*F, len(findings))
-	for i := range findings {
-		list[i] = &findings[i]
+// sorted returns pointers to the findings, the worst first: by rank, and by compare where that is equal.
+// The rank is a number because comparing texts would be most of the time that a first decision takes.
+func sorted[F any](findings []F, rank func(*F) uint64, compare func(a, b *F) int) []*F {
+	type ranked struct {
+		rank    uint64
+		finding *F
 	}
-	slices.SortFunc(list, compare)
-	return list
+	list := make([]ranked, len(findings))
+	for i := range findings {
+		list[i] = ranked{rank(&findings[i]), &findings[i]}
+	}
+	slices.SortFunc(list, func(a, b ranked) int {
+		if a.rank != b.rank {
+			return cmp.Compare(a.rank, b.rank)
+		}
+		return compare(a.finding, b.finding)
+	})
+	pointers := make([]*F, len(list))
+	for i := range list {
+		pointers[i] = list[i].finding
+	}
+	return pointers
+}
+
+// rankOf makes a worse level a smaller rank, and leaves 56 bits to what follows.
+func rankOf(level verdict.Severity) uint64 {
+	return uint64(verdict.Critical-min(level, verdict.Critical)) << 56
+}
+
+// rankVulnerability puts the older CVE before the newer one, and IDs of other kinds after them.
+func rankVulnerability(v *verdict.Vulnerability) uint64 {
+	const number, last = 40, 1<<56 - 1
+	year, rest, ok := strings.Cut(strings.TrimPrefix(v.ID, "CVE-"), "-")
+	y, err := strconv.ParseUint(year, 10, 14)
+	n, err2 := strconv.ParseUint(rest, 10, number)
+	if !ok || err != nil || err2 != nil {
+		return rankOf(v.Severity) | last
+	}
+	return rankOf(v.Severity) | y<<number | n
 }
 
 func compareVulnerabilities(a, b *verdict.Vulnerability) int {
 	return cmp.Or(
-		cmp.Compare(b.Severity, a.Severity),
 		cmp.Compare(a.ID, b.ID),
 		cmp.Compare(a.Package, b.Package),
 		cmp.Compare(a.Version, b.Version),
@@ -228,7 +293,6 @@ func compareVulnerabilities(a, b *verdict.Vulnerability) int {
 
 func compareMalware(a, b *verdict.Malware) int {
 	return cmp.Or(
-		cmp.Compare(b.Severity, a.Severity),
 		cmp.Compare(a.Path, b.Path),
 		cmp.Compare(a.Signature, b.Signature),
 	)
@@ -236,7 +300,6 @@ func compareMalware(a, b *verdict.Malware) int {
 
 func compareSecrets(a, b *verdict.Secret) int {
 	return cmp.Or(
-		cmp.Compare(b.Level, a.Level),
 		cmp.Compare(a.Path, b.Path),
 		cmp.Compare(a.History, b.History),
 		cmp.Compare(a.Rule, b.Rule),

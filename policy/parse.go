@@ -3,8 +3,10 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"portcullis/internal/strictyaml"
 )
@@ -67,18 +69,6 @@ func (p *parser) policy(doc *strictyaml.Document) strictyaml.Problems {
 		if !doc.Has("spec.enabled") {
 			report("spec.enabled", "required; write true or false")
 		}
-		for _, section := range []struct {
-			field   string
-			missing bool
-		}{
-			{"spec.risk.vulnerabilities", policy.Spec.Risk == nil || policy.Spec.Risk.Vulnerabilities == nil},
-			{"spec.risk.malware", policy.Spec.Risk == nil || policy.Spec.Risk.Malware == nil},
-			{"spec.risk.secrets", policy.Spec.Risk == nil || policy.Spec.Risk.Secrets == nil},
-		} {
-			if section.missing && doc.Has(section.field) {
-				report(section.field, "has no value; write {} to match every such finding, or remove the key")
-			}
-		}
 		p.unique(doc, p.policies, policy.Metadata.Name, report)
 		if policy.Spec.Template == TemplatePrivilegedStart {
 			if p.privileged != "" {
@@ -122,15 +112,46 @@ func place(doc *strictyaml.Document) string {
 func decode(doc *strictyaml.Document, into any, check func(report)) strictyaml.Problems {
 	problems := doc.Decode(into)
 	undecoded := slices.Clone(problems)
-	check(func(field, format string, args ...any) {
+	add := func(field, format string, args ...any) {
 		for _, u := range undecoded {
 			if within(field, u.Field) || within(u.Field, field) && u.Message != unknownKey {
 				return
 			}
 		}
 		problems = append(problems, doc.Problem(field, format, args...))
-	})
+	}
+	check(add)
+	for _, field := range blanks(doc, "", reflect.ValueOf(into).Elem()) {
+		if !slices.ContainsFunc(problems, func(p strictyaml.Problem) bool { return p.Field == field }) {
+			add(field, "has no value; write one, or {} for the defaults of a section, or remove the key")
+		}
+	}
 	return problems
+}
+
+// blanks returns the optional fields of the struct v that the document sets to nothing at all. They
+// would count as left out, and what is left out often means everything.
+func blanks(doc *strictyaml.Document, path string, v reflect.Value) []string {
+	var fields []string
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		field, value := strings.TrimPrefix(path+"."+name, "."), v.Field(i)
+		switch kind := value.Kind(); {
+		case (kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.String) && value.IsZero():
+			if doc.Has(field) {
+				fields = append(fields, field)
+			}
+		case kind == reflect.Pointer:
+			fields = append(fields, blanks(doc, field, value.Elem())...)
+		case kind == reflect.Struct && value.Type() != reflect.TypeFor[time.Time]():
+			fields = append(fields, blanks(doc, field, value)...)
+		case kind == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct:
+			for k := range value.Len() {
+				fields = append(fields, blanks(doc, fmt.Sprintf("%s[%d]", field, k), value.Index(k))...)
+			}
+		}
+	}
+	return fields
 }
 
 // unknownKey is how strictyaml says that a key does not exist; its neighbours were decoded all the same.

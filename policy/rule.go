@@ -86,7 +86,7 @@ func (r *rule) compileRisk(risk *Risk) {
 		c := &criterion{levels: levelMask(v.Severities, severe), onlyFixable: v.OnlyFixable}
 		days, _ := parseDays(v.GracePeriod)
 		c.grace = time.Duration(days) * 24 * time.Hour
-		c.groups = groupMask(v.Classes, vulnerabilityGroups) | groupMask(v.Labels, vulnerabilityGroups)
+		c.groups = groupMask(v.Classes, classGroups) | groupMask(v.Labels, labelGroups)
 		if c.groups == 0 && (v.Severities != nil || len(v.CVEs)+len(v.Components) == 0) {
 			c.groups = 1 << everyGroup
 		}
@@ -121,17 +121,18 @@ func levelMask(names []string, byDefault mask) mask {
 	return m
 }
 
-// The groups of each kind by name; vulnerabilities have two axes in one numbering.
+// The groups of each kind by name. Vulnerabilities have two axes in one numbering, classes first.
 var (
-	vulnerabilityGroups = number(append(classNames(), labels...))
-	malwareGroups       = number(malwareTypes)
-	secretGroups        = number(secretTypes)
+	classGroups   = number(0, classNames())
+	labelGroups   = number(len(classes), labels)
+	malwareGroups = number(0, malwareTypes)
+	secretGroups  = number(0, secretTypes)
 )
 
-func number(names []string) map[string]int {
+func number(first int, names []string) map[string]int {
 	numbers := make(map[string]int, len(names))
 	for i, name := range names {
-		numbers[name] = i
+		numbers[name] = first + i
 	}
 	return numbers
 }

@@ -1,9 +1,20 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	gem "github.com/aquasecurity/go-gem-version"
+	pep440 "github.com/aquasecurity/go-pep440-version"
+	generic "github.com/aquasecurity/go-version/pkg/version"
+	apk "github.com/knqyf263/go-apk-version"
+	deb "github.com/knqyf263/go-deb-version"
+	rpm "github.com/knqyf263/go-rpm-version"
+	maven "github.com/masahiro331/go-mvn-version"
 )
 
 // versionRange is alternatives of bounds: it holds when all bounds of one alternative hold. An empty
@@ -41,7 +52,7 @@ func parseRange(text string) (versionRange, error) {
 
 func parseBounds(text string) ([]bound, error) {
 	if text == "" {
-		return nil, fmt.Errorf("an alternative is empty")
+		return nil, errors.New("an alternative is empty")
 	}
 	var bounds []bound
 	for text != "" {
@@ -59,10 +70,77 @@ func parseBounds(text string) ([]bound, error) {
 	return bounds, nil
 }
 
-// holds says whether version, of a package of the purl type, lies in the range.
+// holds says whether version, of a package of the purl type, lies in the range. What cannot be compared
+// (no installed version, an unknown type, a version that its scheme does not know) counts as inside: a
+// policy must not miss a component because its scanner is unclear.
 func (r versionRange) holds(purlType, version string) bool {
 	if len(r) == 0 {
 		return true
 	}
-	return true
+	compare, known := schemes[purlType]
+	if !known || strings.TrimSpace(version) == "" {
+		return true
+	}
+	return slices.ContainsFunc(r, func(bounds []bound) bool {
+		return !slices.ContainsFunc(bounds, func(b bound) bool { return b.excludes(version, compare) })
+	})
+}
+
+func (b bound) excludes(version string, compare comparison) bool {
+	order, err := compare(version, b.version)
+	if err != nil {
+		return false
+	}
+	switch b.operator {
+	case "<":
+		return order >= 0
+	case "<=":
+		return order > 0
+	case ">":
+		return order <= 0
+	case ">=":
+		return order < 0
+	case "!=":
+		return order == 0
+	}
+	return order != 0
+}
+
+// comparison orders two versions as their ecosystem does; an error says that one is not a version.
+type comparison func(a, b string) (int, error)
+
+// schemes is the comparison of versions by the purl type of their package.
+var schemes = map[string]comparison{
+	"deb":      scheme(deb.NewVersion, func(a, b deb.Version) int { return a.Compare(b) }),
+	"rpm":      scheme(func(v string) (rpm.Version, error) { return rpm.NewVersion(v), nil }, rpm.Version.Compare),
+	"apk":      scheme(apk.NewVersion, apk.Version.Compare),
+	"maven":    scheme(maven.NewVersion, maven.Version.Compare),
+	"pypi":     scheme(pep440.Parse, pep440.Version.Compare),
+	"gem":      scheme(gem.NewVersion, gem.Version.Compare),
+	"nuget":    scheme(generic.Parse, generic.Version.Compare), // up to four numbers, which semver does not know
+	"composer": scheme(generic.Parse, generic.Version.Compare),
+	"npm":      semantic,
+	"cargo":    semantic,
+	"hex":      semantic,
+	"pub":      semantic,
+	"swift":    semantic,
+	"golang": func(a, b string) (int, error) { // the toolchain and its library are called go1.22.3
+		return semantic(strings.TrimPrefix(a, "go"), strings.TrimPrefix(b, "go"))
+	},
+}
+
+var semantic = scheme(semver.NewVersion, (*semver.Version).Compare)
+
+func scheme[V any](parse func(string) (V, error), compare func(a, b V) int) comparison {
+	return func(a, b string) (int, error) {
+		left, err := parse(a)
+		if err != nil {
+			return 0, err
+		}
+		right, err := parse(b)
+		if err != nil {
+			return 0, err
+		}
+		return compare(left, right), nil
+	}
 }

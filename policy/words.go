@@ -43,45 +43,50 @@ func (e Evidence) String() string {
 // String says why the policy matched: its name, its worst evidence, and how much more there is. It
 // is the same text for the same match, however often it is asked.
 func (m Match) String() string {
-	phrases := make([]string, 0, mentioned+1)
-	for _, e := range m.Evidence[:min(mentioned, len(m.Evidence))] {
-		phrases = append(phrases, e.String())
-	}
-	if more := len(m.Evidence) + m.Omitted - mentioned; more > 0 {
-		phrases = append(phrases, fmt.Sprintf("and %d more", more))
-	}
-	return fmt.Sprintf("policy %q: %s", m.Policy, strings.Join(phrases, "; "))
+	return fmt.Sprintf("policy %q: %s", m.Policy, phrase(m.Evidence, m.Omitted))
 }
 
-// Because says in one line what the decision rests on.
+// phrase tells the worst evidence and counts the rest.
+func phrase(list []Evidence, omitted int) string {
+	phrases := make([]string, 0, mentioned+1)
+	for _, e := range list[:min(mentioned, len(list))] {
+		phrases = append(phrases, e.String())
+	}
+	if more := len(list) + omitted - mentioned; more > 0 {
+		phrases = append(phrases, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(phrases, "; ")
+}
+
+// Because says in one line what the decision rests on: the policies behind its action or, where there
+// are none, the reason.
 func (d *Decision) Because() string {
-	switch d.Reason {
-	case ReasonPolicy:
-		var phrases []string
-		more := 0
-		for _, m := range d.Matches {
-			switch {
-			case m.Action != d.Action:
-			case len(phrases) < mentioned:
-				phrases = append(phrases, m.String())
-			default:
-				more++
-			}
+	var phrases []string
+	more := 0
+	for _, m := range d.Matches {
+		switch {
+		case m.Action != d.Action:
+		case len(phrases) < mentioned:
+			phrases = append(phrases, m.String())
+		default:
+			more++
 		}
-		if more > 0 {
-			phrases = append(phrases, fmt.Sprintf("and %d more policies", more))
-		}
+	}
+	if more > 0 {
+		phrases = append(phrases, fmt.Sprintf("and %d more policies", more))
+	}
+	if phrases != nil {
 		return strings.Join(phrases, "; ")
+	}
+	switch d.Reason {
 	case ReasonNoBundle:
 		return "this node has no policies yet"
 	case ReasonSourceFailed:
 		return "the image's scan result could not be had"
 	case ReasonUnscanned:
 		return "the image has not been scanned"
-	case ReasonClean:
-		return "no policy matched"
 	}
-	return string(d.Reason)
+	return "no policy matched"
 }
 
 // Printable makes text from outside safe to show: one line, no control characters, at most 512
