@@ -83,15 +83,14 @@ func MalwareTypes() []string { return slices.Clone(malwareTypes) }
 // SecretTypes returns every type of secrets.
 func SecretTypes() []string { return slices.Clone(secretTypes) }
 
-// classByCWE finds the place of the class that lists a CWE.
-var classByCWE = func() map[int]int {
-	places := map[int]int{}
+// classesByCWE is the classes that list a CWE, by its number.
+var classesByCWE = func() (byCWE [1400]mask) {
 	for i, class := range classes {
 		for _, cwe := range class.CWEs {
-			places[cwe] = i
+			byCWE[cwe] |= 1 << i
 		}
 	}
-	return places
+	return byCWE
 }()
 
 // groupsOf returns the groups of a vulnerability, its classes and its labels. byID is the classes that
@@ -99,8 +98,8 @@ var classByCWE = func() map[int]int {
 func groupsOf(v *verdict.Vulnerability, byID mask) mask {
 	groups := byID
 	for _, cwe := range v.CWEs {
-		if class, listed := classByCWE[cwe]; listed {
-			groups |= 1 << class
+		if cwe >= 0 && cwe < len(classesByCWE) {
+			groups |= classesByCWE[cwe]
 		}
 	}
 	if groups == 0 {

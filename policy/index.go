@@ -65,9 +65,18 @@ func (l *lookup) addExemption(target int, e *exemption) {
 }
 
 func (l *lookup) addAdvisory(target int, id string) {
-	a := l.advisories[strings.ToUpper(id)]
+	a := l.advisories[advisoryKey(id)]
 	a.targets = append(a.targets, target)
-	l.advisories[strings.ToUpper(id)] = a
+	l.advisories[advisoryKey(id)] = a
+}
+
+// advisoryKey spells an ID in the one way in which IDs are compared: databases differ in the case of
+// GHSA IDs. A CVE ID has digits only.
+func advisoryKey(id string) string {
+	if strings.HasPrefix(id, "CVE-") {
+		return id
+	}
+	return strings.ToUpper(id)
 }
 
 func (l *lookup) addHash(target int, hash string) {
@@ -131,11 +140,11 @@ func (l *lookup) indexVulnerabilities(v *verdict.Verdict) *index {
 	answers := map[versionQuestion]bool{}
 	for i, f := range list {
 		x.level(i, f.Severity)
-		known := l.advisories[strings.ToUpper(f.ID)]
+		known := l.advisories[advisoryKey(f.ID)]
 		x.hit(i, known.targets...)
 		classes := known.classes
 		for _, alias := range f.Aliases {
-			known = l.advisories[strings.ToUpper(alias)]
+			known = l.advisories[advisoryKey(alias)]
 			x.hit(i, known.targets...)
 			classes |= known.classes
 		}
@@ -242,44 +251,46 @@ func later(a, b time.Time) time.Time {
 }
 
 // sorted returns pointers to the findings, the worst first: by rank, and by compare where that is equal.
-// The rank is a number because comparing texts would be most of the time that a first decision takes.
+// Ranks and places are sorted as plain numbers, because comparing findings would be most of the time
+// that a first decision takes.
 func sorted[F any](findings []F, rank func(*F) uint64, compare func(a, b *F) int) []*F {
-	type ranked struct {
-		rank    uint64
-		finding *F
-	}
-	list := make([]ranked, len(findings))
+	const place = 64 - rankBits
+	order := make([]uint64, len(findings))
 	for i := range findings {
-		list[i] = ranked{rank(&findings[i]), &findings[i]}
+		order[i] = rank(&findings[i])<<place | uint64(i)
 	}
-	slices.SortFunc(list, func(a, b ranked) int {
-		if a.rank != b.rank {
-			return cmp.Compare(a.rank, b.rank)
+	slices.Sort(order)
+	list := make([]*F, len(order))
+	for i, o := range order {
+		list[i] = &findings[o&(1<<place-1)]
+	}
+	for start, end := 0, 0; start < len(order); start = end {
+		for end = start + 1; end < len(order) && order[end]>>place == order[start]>>place; {
+			end++
 		}
-		return compare(a.finding, b.finding)
-	})
-	pointers := make([]*F, len(list))
-	for i := range list {
-		pointers[i] = list[i].finding
+		slices.SortFunc(list[start:end], compare)
 	}
-	return pointers
+	return list
 }
 
-// rankOf makes a worse level a smaller rank, and leaves 56 bits to what follows.
+// rankBits is the size of a rank; it leaves places for more findings than a verdict file can hold.
+const rankBits = 40
+
+// rankOf makes a worse level a smaller rank, and leaves the lower bits to what follows.
 func rankOf(level verdict.Severity) uint64 {
-	return uint64(verdict.Critical-min(level, verdict.Critical)) << 56
+	return uint64(verdict.Critical-min(level, verdict.Critical)) << (rankBits - 3)
 }
 
-// rankVulnerability puts the older CVE before the newer one, and IDs of other kinds after them.
+// rankVulnerability puts the older CVE before the newer one, and IDs of other forms after them.
 func rankVulnerability(v *verdict.Vulnerability) uint64 {
-	const number, last = 40, 1<<56 - 1
+	const number, firstYear, other = 30, 1990, 1<<(rankBits-3) - 1
 	year, rest, ok := strings.Cut(strings.TrimPrefix(v.ID, "CVE-"), "-")
-	y, err := strconv.ParseUint(year, 10, 14)
+	y, err := strconv.Atoi(year)
 	n, err2 := strconv.ParseUint(rest, 10, number)
-	if !ok || err != nil || err2 != nil {
-		return rankOf(v.Severity) | last
+	if !ok || err != nil || err2 != nil || y < firstYear || y >= firstYear+1<<7-1 {
+		return rankOf(v.Severity) | other
 	}
-	return rankOf(v.Severity) | y<<number | n
+	return rankOf(v.Severity) | uint64(y-firstYear)<<number | n
 }
 
 func compareVulnerabilities(a, b *verdict.Vulnerability) int {

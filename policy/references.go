@@ -56,6 +56,8 @@ func checkPattern(text string) error {
 
 func parsePattern(text string) (pattern, error) {
 	switch {
+	case len(text) > maxPattern:
+		return pattern{}, fmt.Errorf("has %d characters, at most %d are allowed; shorten it", len(text), maxPattern)
 	case idForm.MatchString(text):
 		return pattern{id: text}, nil
 	case strings.HasPrefix(text, "sha256:") || strings.Contains(text, "@") && !patternForm.MatchString(text):

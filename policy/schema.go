@@ -2,7 +2,9 @@ package policy
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // schema is one JSON Schema.
@@ -123,15 +125,15 @@ func privilegesSchema() schema {
 
 func scopeSchema() schema {
 	names := func(what string) schema {
-		s := object(what, nil, schema{"select": list("Globs; all when left out.", like(namePattern.String())), "exclude": list("Globs.", like(namePattern.String()))})
+		s := object(what, nil, schema{"select": list("Globs; all when left out.", short(namePattern)), "exclude": list("Globs.", short(namePattern))})
 		s["minProperties"] = 1
 		return s
 	}
 	return object("Where the policy applies.", []string{"images"}, schema{
 		"images": object("All images or those of select, without those of exclude.", nil, schema{
 			"all":     schema{"type": "boolean"},
-			"select":  list("Image IDs, repository digests and reference patterns.", text("")),
-			"exclude": list("The same forms.", text("")),
+			"select":  list("Image IDs, repository digests and reference patterns.", short(idForm, patternForm)),
+			"exclude": list("The same forms.", short(idForm, patternForm)),
 		}),
 		"namespaces": names("Kubernetes namespaces; all when left out."),
 		"clusters":   names("Clusters; all when left out."),
@@ -141,14 +143,16 @@ func scopeSchema() schema {
 func exemptionSchema() schema {
 	expires := text("From then on the exemption has no effect.")
 	expires["format"] = "date-time"
-	plain := func(what string) schema { return schema{"type": "array", "items": text(""), "description": what} }
+	plain := func(what string, items schema) schema {
+		return schema{"type": "array", "items": items, "description": what}
+	}
 	return object("", []string{"reason", "author", "expires"}, schema{
 		"reason":   text("Why this exception is acceptable."),
 		"author":   text("Who answers for it."),
 		"expires":  expires,
-		"images":   plain("Image IDs, repository digests and reference patterns; every image when left out."),
-		"policies": plain("Names of policies; every policy when left out."),
-		"findings": plain("Advisory IDs and file hashes; every finding when left out."),
+		"images":   plain("Image IDs, repository digests and reference patterns; every image when left out.", short(idForm, patternForm)),
+		"policies": plain("Names of policies; every policy when left out.", schema{"type": "string", "minLength": 1, "maxLength": MaxName}),
+		"findings": plain("Advisory IDs and file hashes; every finding when left out.", like(strings.Join([]string{cveForm.String(), otherForm.String(), md5Form.String(), sha256Form.String()}, "|"))),
 	})
 }
 
@@ -167,6 +171,17 @@ func list(what string, items schema) schema {
 func enum(what string, words []string) schema { return schema{"enum": words}.describe(what) }
 
 func like(pattern string) schema { return schema{"type": "string", "pattern": pattern} }
+
+// short is a pattern of images or names in one of the forms.
+func short(forms ...*regexp.Regexp) schema {
+	alternatives := make([]string, len(forms))
+	for i, form := range forms {
+		alternatives[i] = form.String()
+	}
+	s := like(strings.Join(alternatives, "|"))
+	s["maxLength"] = maxPattern
+	return s
+}
 
 func text(what string) schema { return schema{"type": "string"}.describe(what) }
 

@@ -18,6 +18,7 @@ const (
 	MaxDescription = 256
 	MaxObserveDays = 365
 	maxGraceDays   = 365
+	maxPattern     = 512
 )
 
 // report takes one mistake: the field's path, what is wrong and what to write instead.
@@ -182,8 +183,11 @@ func (e *Exemption) check(report report) {
 	if strings.TrimSpace(spec.Author) == "" {
 		report("spec.author", "required; write who answers for it")
 	}
-	if spec.Expires.IsZero() {
+	switch {
+	case spec.Expires.IsZero():
 		report("spec.expires", "required; write the time of its end, such as 2027-03-01T00:00:00Z")
+	case spec.Expires.UTC().Year() > 9999:
+		report("spec.expires", "is after the year 9999; write an earlier time")
 	}
 	if len(spec.Images) == 0 && len(spec.Findings) == 0 {
 		report("spec", "excepts everything; write images, findings or both")
@@ -209,11 +213,14 @@ func checkList(field string, items []string, check func(string) error, report re
 	if items != nil && len(items) == 0 {
 		report(field, emptyList)
 	}
+	seen := make(map[string]int, len(items))
 	for i, item := range items {
 		checkItem(field, i, item, check, report)
-		if first := slices.Index(items, item); first < i {
+		if first, twice := seen[item]; twice {
 			report(fmt.Sprintf("%s[%d]", field, i), "%q already stands at [%d]; keep one", item, first)
+			continue
 		}
+		seen[item] = i
 	}
 }
 
@@ -296,6 +303,9 @@ func parseDays(text string) (int, error) {
 var namePattern = regexp.MustCompile(`^[0-9A-Za-z._*?-]+$`)
 
 func checkNamePattern(pattern string) error {
+	if len(pattern) > maxPattern {
+		return fmt.Errorf("has %d characters, at most %d are allowed; shorten it", len(pattern), maxPattern)
+	}
 	if namePattern.MatchString(pattern) {
 		return nil
 	}

@@ -23,28 +23,27 @@ func (c *collector) mounts(sandbox *cri.PodSandboxConfig, container *cri.Contain
 		case cri.MountPropagation_PROPAGATION_BIDIRECTIONAL:
 			c.ask("mount-propagation-bidirectional", detail)
 		}
-		if own.containAll(file) {
+		foreign := own.without(file)
+		if len(foreign) == 0 {
 			continue
 		}
 		c.ask("host-path", detail)
 		c.askIf(!mount.GetReadonly(), "host-path-writable", detail)
-		c.askIf(host.sensitive(file), "host-path-sensitive", detail)
-		c.askIf(host.socket(file), "runtime-socket", detail)
-		c.askIf(!mount.GetReadonly() && file.isRoot(), "host-root-writable", detail)
+		c.askIf(host.sensitive(foreign), "host-path-sensitive", detail)
+		c.askIf(host.socket(foreign), "runtime-socket", detail)
+		c.askIf(!mount.GetReadonly() && slices.Contains(foreign, "/"), "host-root-writable", detail)
 	}
 }
 
-func (d directories) containAll(s spelling) bool {
+// without returns the names of s that lie outside the directories.
+func (d directories) without(s spelling) spelling {
+	var foreign spelling
 	for _, name := range s {
 		if !d.contain(name) {
-			return false
+			foreign = append(foreign, name)
 		}
 	}
-	return true
-}
-
-func (s spelling) isRoot() bool {
-	return slices.Contains(s, "/")
+	return foreign
 }
 
 // subpaths is where the kubelet binds mounts with a subPath, below a pod's directory.
@@ -53,7 +52,7 @@ const subpaths = "volume-subpaths"
 // origin adds to a mount with a subPath where its files come from: the kubelet binds them into the
 // pod's directory, so a hostPath would look like the kubelet's own.
 func (h Host) origin(s spelling, own directories) spelling {
-	if h.Mounts == nil || !own.containAll(s) {
+	if h.Mounts == nil || len(own.without(s)) > 0 {
 		return s
 	}
 	for _, directory := range own {

@@ -8,6 +8,7 @@ package privilege
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,13 +185,13 @@ func (c *collector) profile(kind string, profile *cri.SecurityProfile, deprecate
 // cdiPrefix starts the annotations by which CDI devices were asked for before they had a field.
 const cdiPrefix = "cdi.k8s.io/"
 
-// devices reads devices. A block volume is a link in the pod's own directory that the kubelet made.
+// devices reads devices. A block volume is a link that the kubelet made in the pod's volumeDevices.
 func (c *collector) devices(sandbox *cri.PodSandboxConfig, container *cri.ContainerConfig, host Host) {
 	own := host.ownDirectories(sandbox)
 	for _, device := range container.GetDevices() {
-		if path := clean(device.GetHostPath()); !own.contain(path) {
-			c.ask("host-device", path)
-		}
+		name := clean(device.GetHostPath())
+		volume := slices.ContainsFunc(own, func(d string) bool { return inside(name, path.Join(d, "volumeDevices")) })
+		c.askIf(!volume, "host-device", name)
 	}
 	for _, device := range container.GetCDIDevices() {
 		c.ask("host-device", device.GetName())
