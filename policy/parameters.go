@@ -74,7 +74,7 @@ var parameters = slices.Concat(
 		Parameter{Name: "host-root-writable", Risk: "can change every file of the node", Instead: "mount the one directory it needs, read-only"},
 		Parameter{Name: "host-device", Risk: "reads and writes a device of the node, past its file permissions", Instead: "use a device plugin that hands out only harmless devices"},
 		Parameter{Name: "mount-propagation-bidirectional", Risk: "can mount file systems on the node", Instead: "use HostToContainer, or a CSI driver"},
-		Parameter{Name: "seccomp-unconfined", Risk: "may use every system call, the ones that kernel exploits need too", Instead: "set seccompProfile RuntimeDefault (kubelet: seccompDefault: true)"},
+		Parameter{Name: "seccomp-unconfined", ByName: true, Risk: "may use every system call, the ones that kernel exploits need too", Instead: "set seccompProfile RuntimeDefault (kubelet: seccompDefault: true)"},
 		Parameter{Name: "apparmor-unconfined", Risk: "is not confined by AppArmor", Instead: "set appArmorProfile RuntimeDefault"},
 		Parameter{Name: "unmasked-proc", Risk: "sees the kernel files under /proc and /sys that are otherwise hidden or read-only", Instead: "set procMount Default"},
 	),
