@@ -21,7 +21,17 @@ func remedy(d *policy.Decision) string {
 		return "Have the image scanned, or ask your security team for an exemption."
 	}
 	if d.Matches[0].Template == policy.TemplatePrivilegedStart {
-		return "Remove these privileges from the pod, or ask your security team for an exemption."
+		return "Start it without" + instead(d.Matches[0].Evidence) + ", or ask your security team for an exemption."
 	}
 	return "Use an image without these findings, or ask your security team for an exemption."
+}
+
+// instead says what could be done rather than ask for the first privilege, which is the worst.
+func instead(asks []policy.Evidence) string {
+	if len(asks) > 0 && asks[0].Ask != nil {
+		if parameter, ok := policy.LookupParameter(asks[0].Ask.Parameter); ok && parameter.Instead != "" {
+			return " " + parameter.Name + " (" + parameter.Instead + ")"
+		}
+	}
+	return " these privileges"
 }

@@ -8,15 +8,15 @@ import (
 
 // Parameter is one privileged parameter that a container may ask for.
 type Parameter struct {
-	Name  string // such as privileged or SYS_ADMIN
-	Class string // one of ParameterClasses
+	Name  string `json:"name"`  // such as privileged or SYS_ADMIN
+	Class string `json:"class"` // one of ParameterClasses
 	// Capability says that Name is a Linux capability, without its CAP_.
-	Capability bool
+	Capability bool `json:"capability"`
 	// ByName says that neither the class nor the default of a policy includes the parameter, because
 	// ordinary containers ask for it: a policy has to list it by name.
-	ByName  bool
-	Risk    string // what it lets a container do
-	Instead string // what to do instead
+	ByName  bool   `json:"byName"`
+	Risk    string `json:"risk"`              // what it lets a container do
+	Instead string `json:"instead,omitempty"` // what to do instead
 }
 
 // The classes of privileged parameters.

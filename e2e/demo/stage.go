@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"portcullis/e2e/lab"
+	"portcullis/scanner-client/verdict"
+)
+
+// stage is the node on which the scenes play.
+type stage struct {
+	journal     *lab.Journal
+	registry    *lab.Registry
+	containerd  *lab.Containerd
+	portcullisd *lab.Portcullisd
+	cri         *lab.CRI // through portcullisd
+
+	images   map[string]image
+	policies string // in force
+}
+
+type image struct{ id, reference string }
+
+// setUp starts every part and puts the images where the node finds them.
+func setUp(containerdName string) (*stage, error) {
+	began := time.Now()
+	flavours := lab.Containerds()
+	i := slices.IndexFunc(flavours, func(f lab.Flavour) bool { return f.Name == containerdName })
+	if i < 0 {
+		return nil, fmt.Errorf("no %s here; choose 1.6 or 2.4", containerdName)
+	}
+	s := &stage{images: map[string]image{}, policies: blocking}
+	var err error
+	if s.journal, err = lab.StartJournal(); err != nil {
+		return nil, err
+	}
+	if s.registry, err = lab.StartRegistry(); err != nil {
+		return nil, err
+	}
+	if err := s.makeImages(); err != nil {
+		return nil, err
+	}
+	if s.containerd, err = lab.StartContainerd("containerd", flavours[i], s.images["sandbox"].reference); err != nil {
+		return nil, err
+	}
+	if err := s.startPortcullisd(); err != nil {
+		return nil, err
+	}
+	say("Started in %d ms, in namespaces of their own: %s, runc, an image registry, journald, and portcullisd,",
+		time.Since(began).Milliseconds(), containerdName)
+	say("which listens where the kubelet connects and asks one question of every container: may it start?")
+	return s, s.pullImages()
+}
+
+// makeImages fills the registry.
+func (s *stage) makeImages() error {
+	images, err := lab.NewImages()
+	if err != nil {
+		return err
+	}
+	for name, arguments := range map[string][]string{
+		"sandbox": {"pause"},
+		"clean":   {"print", "I am clean"},
+		"risky":   {"print", "I am risky"},
+	} {
+		made, err := images.Image(name, arguments...)
+		if err != nil {
+			return err
+		}
+		id, err := made.ConfigName()
+		if err != nil {
+			return fmt.Errorf("image %s: %w", name, err)
+		}
+		reference, err := s.registry.Push("demo/"+name+":v1", made)
+		if err != nil {
+			return err
+		}
+		s.images[name] = image{id: id.String(), reference: reference}
+	}
+	return nil
+}
+
+func (s *stage) startPortcullisd() error {
+	var err error
+	if s.portcullisd, err = lab.NewPortcullisd("demo-node", s.containerd.Socket, lab.PortcullisdOptions{}); err != nil {
+		return err
+	}
+	if err := s.portcullisd.WritePolicies("policies.yaml", s.policies); err != nil {
+		return err
+	}
+	for name, findings := range map[string][]verdict.Vulnerability{"clean": nil, "risky": found} {
+		if err := s.portcullisd.WriteVerdict(&verdict.Verdict{
+			ImageID:         s.images[name].id,
+			Scanner:         verdict.Scanner{Name: "demo"},
+			ScannedAt:       time.Now(),
+			Scanned:         verdict.Kinds(),
+			Vulnerabilities: findings,
+		}); err != nil {
+			return err
+		}
+	}
+	if err := s.portcullisd.Start(); err != nil {
+		return err
+	}
+	s.cri, err = lab.Dial(s.portcullisd.Socket)
+	return err
+}
+
+// pullImages has the runtime fetch them, through portcullisd like all else.
+func (s *stage) pullImages() error {
+	for _, name := range []string{"clean", "risky"} {
+		if _, err := s.cri.Pull(context.Background(), s.images[name].reference); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tearDown ends the pods and the daemons in good order; the lab would end them all the same.
+func (s *stage) tearDown(ctx context.Context) error {
+	direct, err := lab.Dial(s.containerd.Socket)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		s.cri.Close(), direct.RemovePods(ctx), direct.Close(), s.containerd.Stop(), s.registry.Close(), s.journal.Stop(),
+	)
+}

@@ -1,0 +1,194 @@
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"portcullis/scanner-client/verdict"
+)
+
+// Portcullisd is the daemon under test, with a folder of its own for all that it reads and writes.
+type Portcullisd struct {
+	Socket string // what it listens on
+	Node   string // its node's name, also in its events
+	Config string // path of its configuration file
+	Path   string // of the executable
+	*process
+
+	dir     string
+	metrics string // host:port
+}
+
+// PortcullisdOptions are the settings that tests change.
+type PortcullisdOptions struct {
+	FoldInterval time.Duration // of events; default 5m
+}
+
+const portcullisdConfig = `listen: {dir}/run/portcullis.sock
+runtime: {runtime}
+policies: {dir}/policies
+reports: {dir}/reports
+state: {dir}/state
+node: {node}
+timeouts: {decision: 2s}
+verdictCache: {size: 10000}
+events: {foldInterval: {foldInterval}}
+metrics: {address: "{metrics}"}
+log: {level: debug, format: text}
+`
+
+// NewPortcullisd configures a daemon for the runtime at a socket. It has no policies and no verdicts,
+// and does not run yet.
+func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Portcullisd, error) {
+	dir, err := Dir(node)
+	if err != nil {
+		return nil, err
+	}
+	root, err := repository()
+	if err != nil {
+		return nil, err
+	}
+	path, err := program(filepath.Join(root, "bin", "portcullisd"), "make build")
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	d := &Portcullisd{
+		Socket:  filepath.Join(dir, "run", "portcullis.sock"),
+		Node:    node,
+		Config:  filepath.Join(dir, "config.yaml"),
+		Path:    path,
+		dir:     dir,
+		metrics: metrics,
+	}
+	config := strings.NewReplacer(
+		"{dir}", dir, "{runtime}", runtimeSocket, "{node}", node, "{metrics}", metrics,
+		"{foldInterval}", cmp.Or(options.FoldInterval, 5*time.Minute).String(),
+	).Replace(portcullisdConfig)
+	for _, folder := range []string{"policies", "reports", "state"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			return nil, fmt.Errorf("configuring portcullisd: %w", err)
+		}
+	}
+	if err := os.WriteFile(d.Config, []byte(config), 0o600); err != nil {
+		return nil, fmt.Errorf("configuring portcullisd: %w", err)
+	}
+	return d, nil
+}
+
+// Start starts the daemon and waits until it is ready. It may have run before.
+func (d *Portcullisd) Start() error {
+	p, err := startProcess("portcullisd", d.dir, exec.Command(d.Path, "--config", d.Config))
+	if err != nil {
+		return err
+	}
+	d.process = p
+	return p.await(func(ctx context.Context) error {
+		_, err := d.get(ctx, "/readyz")
+		return err
+	})
+}
+
+// WritePolicies puts documents into a file of the policy folder, all at once as editors do.
+func (d *Portcullisd) WritePolicies(file, documents string) error {
+	return d.replace(filepath.Join("policies", file), []byte(documents))
+}
+
+// RemovePolicies removes a file of the policy folder.
+func (d *Portcullisd) RemovePolicies(file string) error {
+	if err := os.Remove(filepath.Join(d.dir, "policies", file)); err != nil {
+		return fmt.Errorf("removing policies: %w", err)
+	}
+	return nil
+}
+
+// WriteVerdict puts a verdict into the reports folder.
+func (d *Portcullisd) WriteVerdict(v *verdict.Verdict) error {
+	var file bytes.Buffer
+	if err := verdict.Write(&file, v); err != nil {
+		return fmt.Errorf("verdict of %s: %w", v.ImageID, err)
+	}
+	return d.replace(verdictFile(v.ImageID), file.Bytes())
+}
+
+// RemoveVerdict removes what WriteVerdict has put there.
+func (d *Portcullisd) RemoveVerdict(imageID string) error {
+	if err := os.Remove(filepath.Join(d.dir, verdictFile(imageID))); err != nil {
+		return fmt.Errorf("removing verdict: %w", err)
+	}
+	return nil
+}
+
+func verdictFile(imageID string) string {
+	return filepath.Join("reports", strings.ReplaceAll(imageID, ":", "-")+".json")
+}
+
+func (d *Portcullisd) replace(file string, content []byte) error {
+	temporary := filepath.Join(d.dir, "writing")
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	if err := os.Rename(temporary, filepath.Join(d.dir, file)); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return nil
+}
+
+// Metric returns the value of a series, written as in the exposition: name{label="value"}.
+func (d *Portcullisd) Metric(series string) (float64, error) {
+	exposition, err := d.get(context.Background(), "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for lines := bufio.NewScanner(strings.NewReader(exposition)); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s in:\n%s", series, exposition)
+}
+
+func (d *Portcullisd) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.metrics+path, nil)
+	if err != nil {
+		return "", fmt.Errorf("asking portcullisd: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("asking portcullisd: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", fmt.Errorf("asking portcullisd: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("asking portcullisd: %s: %s %s", path, response.Status, body)
+	}
+	return string(body), nil
+}
+
+// freeAddress finds a port that is free: in the lab's own network nobody else takes it.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
