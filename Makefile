@@ -30,7 +30,7 @@ demo: build packages $(CONTAINERD) ## the main job, on a real containerd
 format: ## formatting and module files are as the tools would write them
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
-	for module in $(MODULES); do (cd $$module && go mod tidy -diff && go mod verify); done
+	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
 lint: $(GOLANGCI) ## golangci-lint, the import rules included
 	for module in $(MODULES); do (cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml); done

@@ -46,8 +46,9 @@ func TestBrokenPolicyChangesNothingAndIsLoud(t *testing.T) {
 		require.NoError(n.t, n.WritePolicies("broken.yaml", noCriticals+"---\nkind: ImagePolicy\nmetadata: {name: broken}\nspek: {}\n"))
 
 		require.Eventually(n.t, func() bool { return n.metric("portcullis_bundle_reload_success") == 0 }, patience, 20*time.Millisecond)
-		require.Contains(n.t, n.Log(), "broken.yaml")
-		require.Contains(n.t, n.Log(), "spek")
+		require.Eventually(n.t, func() bool {
+			return strings.Contains(n.Log(), "broken.yaml:14: spek")
+		}, patience, 20*time.Millisecond)
 		_, err := n.cri.Create(n.ctx, pod, container)
 		n.refused(err)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -31,7 +32,7 @@ func (g *Gate) subject(ctx context.Context, sandbox *cri.PodSandboxConfig, confi
 		Image:     image,
 		Asks:      privilege.Asks(sandbox, config, g.options.Host),
 	}}
-	bound = image.ID == spec.GetImage()
+	bound = image.ID == prefixed(spec.GetImage())
 	for _, mount := range config.GetMounts() {
 		if mount.GetImage() == nil {
 			continue
@@ -41,7 +42,7 @@ func (g *Gate) subject(ctx context.Context, sandbox *cri.PodSandboxConfig, confi
 			return nil, false, err
 		}
 		s.volumes = append(s.volumes, volume)
-		bound = bound && volume.ID == mount.GetImage().GetImage()
+		bound = bound && volume.ID == prefixed(mount.GetImage().GetImage())
 	}
 	return s, bound, nil
 }
@@ -61,7 +62,18 @@ func (g *Gate) image(ctx context.Context, spec *cri.ImageSpec) (policy.Image, er
 	if requested == "" {
 		requested = spec.GetImage()
 	}
-	return policy.Image{ID: found.GetId(), Tags: found.GetRepoTags(), Digests: found.GetRepoDigests(), Requested: requested}, nil
+	return policy.Image{ID: prefixed(found.GetId()), Tags: found.GetRepoTags(), Digests: found.GetRepoDigests(), Requested: requested}, nil
+}
+
+// bareID is how CRI-O writes an image ID.
+var bareID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// prefixed writes an image ID in the one form that verdicts and policies use.
+func prefixed(id string) string {
+	if bareID.MatchString(id) {
+		return "sha256:" + id
+	}
+	return id
 }
 
 // sandbox returns what the sandbox was asked to be, from memory or from the runtime. The copy that
@@ -99,21 +111,34 @@ func (g *Gate) inspect(ctx context.Context, id string) (*subject, error) {
 	}
 	sandbox, err := g.sandbox(ctx, info.SandboxID)
 	if err != nil {
-		return nil, err
+		return nil, unlessGone(err, "sandbox", id)
 	}
-	// The config says which image was asked for; what runs is what the status says. Runtimes before
-	// containerd 2 give no ID there but a digest, which names the same image for ever.
-	running := answer.GetStatus().GetImageId()
-	if running == "" {
-		running = answer.GetStatus().GetImageRef()
-	}
-	requested := info.Config.GetImage()
-	info.Config.Image = &cri.ImageSpec{Image: running, UserSpecifiedImage: requested.GetUserSpecifiedImage(), RuntimeHandler: requested.GetRuntimeHandler()}
-	if info.Config.Image.UserSpecifiedImage == "" {
-		info.Config.Image.UserSpecifiedImage = requested.GetImage()
-	}
+	info.Config.Image = running(answer.GetStatus(), info.Config.GetImage())
 	s, _, err := g.subject(ctx, sandbox, info.Config)
-	return s, err
+	return s, unlessGone(err, "image", id)
+}
+
+// unlessGone turns NotFound, about something that a container which exists depends on, into a refusal.
+// The runtime would start the container all the same: it has a snapshot of the image.
+func unlessGone(err error, what, containerID string) error {
+	if status.Code(err) == codes.NotFound {
+		return status.Errorf(codes.FailedPrecondition, "portcullis: the %s of container %s is gone, so it cannot be judged; recreate the container", what, containerID)
+	}
+	return err
+}
+
+// running is the image that a container runs, by the runtime's word and not by what was asked for.
+// Runtimes before containerd 2 give no ID but a digest, which names the same image for ever, and have
+// not kept the pod's own text.
+func running(now *cri.ContainerStatus, requested *cri.ImageSpec) *cri.ImageSpec {
+	spec := &cri.ImageSpec{Image: now.GetImageId(), UserSpecifiedImage: requested.GetUserSpecifiedImage(), RuntimeHandler: requested.GetRuntimeHandler()}
+	if spec.Image == "" {
+		spec.Image = now.GetImageRef()
+	}
+	if spec.UserSpecifiedImage == "" {
+		spec.UserSpecifiedImage = now.GetImage().GetImage()
+	}
+	return spec
 }
 
 // decodeInfo reads the JSON that runtimes put under "info" in a verbose status.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -245,6 +246,24 @@ func TestWhatTheRuntimeDoesNotKnowIsLeftToItToRefuse(t *testing.T) {
 	// Had the runtime created it all the same, its start is judged.
 	f.runtime.containers[container1] = container(t, "box", "sha256:critical", config("nowhere"))
 	require.Equal(t, codes.PermissionDenied, status.Code(f.start(t, container1)))
+}
+
+func TestAContainerWhoseImageOrSandboxIsGoneIsNotStartedUnjudged(t *testing.T) {
+	f := newFixture(t, scanned, gate.Options{})
+	f.runtime.containers[container1] = container(t, "box", "sha256:removed", config("sha256:removed"))
+	err := f.start(t, container1)
+	require.Equal(t, codes.FailedPrecondition, status.Code(err))
+	require.ErrorContains(t, err, "the image of container c is gone, so it cannot be judged; recreate the container")
+
+	f.runtime.containers[container1] = container(t, "no-box", "sha256:clean", config("sha256:clean"))
+	require.ErrorContains(t, f.start(t, container1), "the sandbox of container c is gone")
+}
+
+func TestCRIOWritesImageIDsWithoutTheirAlgorithm(t *testing.T) {
+	bare := strings.Repeat("a", 64)
+	f := newFixture(t, verdicts{"sha256:" + bare: {verdict.Critical}}, gate.Options{})
+	f.runtime.images[bare] = &cri.Image{Id: bare}
+	require.Equal(t, codes.PermissionDenied, status.Code(f.create(t, config(bare))))
 }
 
 func TestWhatTheClientSaysOfItsSandboxIsNotBelieved(t *testing.T) {
