@@ -16,7 +16,7 @@ MODULES  := . e2e
 PACKAGES := containerd runc containernetworking-plugins systemd
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build test demo format lint unit e2e fuzz tools packages clean
+.PHONY: build test demo format lint unit e2e bench fuzz tools packages clean
 
 build: ## bin/portcullisd
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -40,6 +40,9 @@ unit: packages ## unit tests, with the race detector
 
 e2e: build packages $(CONTAINERD) ## real containerd 1.6 and 2.4, runc, journald
 	cd e2e && go test -count=1 -timeout 20m ./...
+
+bench: ## benchmarks; docs/performance.md has the figures
+	go test -run '^$$' -bench . -count 5 ./policy ./scanner-client
 
 FUZZTIME := 30s
 fuzz: ## every fuzz target for FUZZTIME
