@@ -87,6 +87,17 @@ func (b *Bundle) Revision() string { return b.revision }
 // Len returns the number of policies, switched off ones too.
 func (b *Bundle) Len() int { return b.policies }
 
+// Expired counts the exemptions that have no effect any more at now.
+func (b *Bundle) Expired(now time.Time) int {
+	n := 0
+	for i := range b.exemptions {
+		if !now.Before(b.exemptions[i].expires) {
+			n++
+		}
+	}
+	return n
+}
+
 // Validate says what Parse would say of documents that did not come from a file.
 func (d *Documents) Validate() error {
 	var mistakes []error

@@ -88,6 +88,7 @@ func (m *metrics) observe(n *Node) {
 
 var (
 	bundleInfo     = prometheus.NewDesc("portcullis_bundle_info", "Always 1; the revision in force.", []string{"revision"}, nil)
+	expired        = prometheus.NewDesc("portcullis_bundle_exemptions_expired", "Exemptions in the bundle in force that have no effect any more.", nil, nil)
 	bundlePolicies = prometheus.NewDesc("portcullis_bundle_policies", "Policies in the bundle in force.", nil, nil)
 )
 
@@ -97,6 +98,7 @@ type bundleCollector struct{ bundles *bundles }
 func (bundleCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- bundleInfo
 	descriptions <- bundlePolicies
+	descriptions <- expired
 }
 
 func (c bundleCollector) Collect(values chan<- prometheus.Metric) {
@@ -106,6 +108,7 @@ func (c bundleCollector) Collect(values chan<- prometheus.Metric) {
 	}
 	values <- prometheus.MustNewConstMetric(bundleInfo, prometheus.GaugeValue, 1, bundle.Revision())
 	values <- prometheus.MustNewConstMetric(bundlePolicies, prometheus.GaugeValue, float64(bundle.Len()))
+	values <- prometheus.MustNewConstMetric(expired, prometheus.GaugeValue, float64(bundle.Expired(c.bundles.now())))
 }
 
 func (m *metrics) decided(operation string, d *policy.Decision, took time.Duration) {

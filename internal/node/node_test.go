@@ -215,7 +215,7 @@ func TestMetricsAndHealthTellWhatTheNodeDoes(t *testing.T) {
 		`portcullis_call_seconds_count{method="Version"} 1`,
 		`portcullis_decision_seconds_count{operation="CreateContainer"} `,
 		"portcullis_verdict_cache_hits_total ", "portcullis_verdict_cache_misses_total ", "portcullis_verdict_cache_size 1",
-		"portcullis_bundle_info{revision=", "portcullis_bundle_policies 1", "portcullis_bundle_reload_success 1",
+		"portcullis_bundle_info{revision=", "portcullis_bundle_policies 1", "portcullis_bundle_exemptions_expired 0", "portcullis_bundle_reload_success 1",
 		"portcullis_runtime_connected 1", "portcullis_verdict_files 1",
 	} {
 		require.Contains(t, metrics, line)
