@@ -15,10 +15,11 @@ type Options struct {
 	// FoldInterval is how often repeats are summed up; default 5m. A decision that does not recur
 	// for one to two of these is forgotten, and its next occurrence is a first one again.
 	FoldInterval time.Duration
-	// MaxOpen bounds how many different decisions are folded at a time; default 10,000.
+	// MaxOpen bounds how many different decisions are folded at a time; default 10,000. Beyond it one
+	// that was written makes room, and its repeats are events of their own.
 	MaxOpen int
-	// Lost is told of each decision that could not be kept because MaxOpen different ones wait to be
-	// written. It may be nil.
+	// Lost is told of each decision that could not be kept because MaxOpen different ones wait for a
+	// sink that is stuck. It may be nil.
 	Lost func()
 	Log  logrus.FieldLogger
 }
@@ -33,6 +34,8 @@ type Recorder struct {
 	open map[key]*folded
 	// fresh lists the events of which nothing has been written, in the order in which they came.
 	fresh []key
+	// closed are the last summaries of events that made room for others.
+	closed []Event
 
 	wake chan struct{}
 	stop chan struct{}
@@ -84,7 +87,7 @@ func (r *Recorder) Record(at time.Time, operation string, c *policy.Container, d
 		e.Last, e.quiet = at, false
 		return
 	}
-	if len(r.open) >= r.options.MaxOpen {
+	if len(r.open) >= r.options.MaxOpen && !r.makeRoom() {
 		r.options.Lost()
 		return
 	}
@@ -94,6 +97,26 @@ func (r *Recorder) Record(at time.Time, operation string, c *policy.Container, d
 	case r.wake <- struct{}{}:
 	default: // the writer will see this one as well
 	}
+}
+
+// makeRoom ends the folding of one event that has been written, whichever comes first; what it still
+// counts is written with the fresh ones. It says no when there is none: the sink is stuck, and memory
+// must not grow for it. The caller holds the lock.
+func (r *Recorder) makeRoom() bool {
+	if len(r.closed) >= r.options.MaxOpen {
+		return false
+	}
+	for k, e := range r.open {
+		if !e.written {
+			continue
+		}
+		if e.Count > 0 {
+			r.closed = append(r.closed, e.take())
+		}
+		delete(r.open, k)
+		return true
+	}
+	return false
 }
 
 // Close writes what has not been written yet and stops.
@@ -121,15 +144,16 @@ func (r *Recorder) run() {
 	}
 }
 
-// takeFresh returns the events that have not been written at all.
+// takeFresh returns the events that have not been written at all, and the summaries of those that made
+// room.
 func (r *Recorder) takeFresh() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	events := make([]Event, 0, len(r.fresh))
+	events := r.closed
 	for _, k := range r.fresh {
 		events = append(events, r.open[k].take())
 	}
-	r.fresh = nil
+	r.closed, r.fresh = nil, nil
 	return events
 }
 

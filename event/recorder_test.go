@@ -146,6 +146,29 @@ func TestAStuckSinkHoldsNobodyUpAndWhatDoesNotFitIsCounted(t *testing.T) {
 	})
 }
 
+// A pod could otherwise hide a block behind ten thousand others.
+func TestAFloodOfEventsDoesNotHideTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{}
+		r := recorder(t, s, event.Options{MaxOpen: 2, Lost: func() { t.Error("lost") }})
+		for range 3 {
+			for _, pod := range []string{"a", "b", "c", "d", "e"} {
+				r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"))
+				r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"))
+				synctest.Wait()
+			}
+		}
+		r.Close()
+		total, pods := 0, map[string]int{}
+		for _, e := range s.events {
+			total += e.Count
+			pods[e.Container.Pod] += e.Count
+		}
+		require.Equal(t, 30, total)
+		require.Equal(t, 6, pods["e"])
+	})
+}
+
 func TestAnEventThatCannotBeWrittenIsInTheLog(t *testing.T) {
 	log, hook := test.NewNullLogger()
 	r := event.NewRecorder(&sink{err: errors.New("no space")}, event.Options{Log: log})

@@ -17,23 +17,20 @@ func (g *Gate) CreateContainer(ctx context.Context, request *cri.CreateContainer
 	switch {
 	case reference == "":
 		return nil, status.Error(codes.InvalidArgument, "portcullis: CreateContainer names no image; set config.image.image")
-	case strings.HasPrefix(reference, "/"):
-		// containerd takes a path here as a checkpoint to restore, which no scanner has seen.
+	case strings.HasPrefix(reference, "/"), strings.HasPrefix(reference, "."):
+		// containerd may take a path here as a checkpoint to restore, which no scanner has seen.
 		return nil, status.Error(codes.PermissionDenied, "portcullis: config.image.image is a file path; restoring a checkpoint from a path is not allowed, name an image")
 	}
 	sandbox, err := g.sandbox(ctx, request.GetPodSandboxId())
 	if err != nil {
 		return nil, unlessNotFound(err)
 	}
-	s, bound, err := g.subject(ctx, sandbox, request.GetConfig())
+	s, err := g.subject(ctx, sandbox, request.GetConfig())
 	if err != nil {
 		return nil, unlessNotFound(err)
 	}
 	if err := g.judge(ctx, createContainer, s); err != nil {
 		return nil, err
-	}
-	if !bound {
-		return nil, nil
 	}
 	return func(containerID string) { g.containers.Add(containerID, s) }, nil
 }

@@ -4,26 +4,26 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"portcullis/policy"
 	"portcullis/policy/privilege"
 )
 
-// subject gathers the facts on a container about to be created. It is bound when the request named
-// the image by the very ID that was resolved: then the runtime cannot run another image than the one
-// judged, while a name may be moved to another image in between.
-func (g *Gate) subject(ctx context.Context, sandbox *cri.PodSandboxConfig, config *cri.ContainerConfig) (s *subject, bound bool, err error) {
-	spec := config.GetImage()
-	image, err := g.image(ctx, spec)
+// subject gathers the facts on a container from what it was, or is to be, created with.
+func (g *Gate) subject(ctx context.Context, sandbox *cri.PodSandboxConfig, config *cri.ContainerConfig) (*subject, error) {
+	image, err := g.image(ctx, config.GetImage())
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	s = &subject{container: policy.Container{
+	s := &subject{container: policy.Container{
 		Cluster:   g.options.Cluster,
 		Namespace: sandbox.GetMetadata().GetNamespace(),
 		Pod:       sandbox.GetMetadata().GetName(),
@@ -32,20 +32,26 @@ func (g *Gate) subject(ctx context.Context, sandbox *cri.PodSandboxConfig, confi
 		Image:     image,
 		Asks:      privilege.Asks(sandbox, config, g.options.Host),
 	}}
-	bound = image.ID == prefixed(spec.GetImage())
+	bound := image.ID == prefixed(config.GetImage().GetImage()) && !slices.ContainsFunc(s.container.Asks, fromHost)
 	for _, mount := range config.GetMounts() {
 		if mount.GetImage() == nil {
 			continue
 		}
 		volume, err := g.image(ctx, mount.GetImage())
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		s.volumes = append(s.volumes, volume)
 		bound = bound && volume.ID == prefixed(mount.GetImage().GetImage())
 	}
-	return s, bound, nil
+	if !bound {
+		s.config = config
+	}
+	return s, nil
 }
+
+// fromHost says whether the ask is for a path of the node, which may be a link that changes its target.
+func fromHost(a policy.Ask) bool { return a.Parameter == "host-path" }
 
 // image resolves a reference to what the runtime holds under it. An image that the runtime does not
 // have is a NotFound.
@@ -90,23 +96,44 @@ func (g *Gate) sandbox(ctx context.Context, id string) (*cri.PodSandboxConfig, e
 		Config *cri.PodSandboxConfig `json:"config"`
 	}
 	if err := decodeInfo(answer.GetInfo(), &info); err != nil || info.Config == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "portcullis: the runtime does not say how sandbox %s was configured, so its containers cannot be judged; recreate the pod (%v)", id, err)
+		// Refusing would keep a crashed container of a running pod from ever coming back.
+		g.options.Log.WithError(err).WithField("sandbox", id).Warn("the runtime does not say how this sandbox was configured; its host ports, sysctls and privileges are not known")
+		info.Config = fromStatus(answer.GetStatus())
 	}
-	g.sandboxes.Add(answer.GetStatus().GetId(), info.Config)
-	return info.Config, nil
+	config := facts(info.Config)
+	g.sandboxes.Add(answer.GetStatus().GetId(), config)
+	return config, nil
 }
 
-// inspect gathers the facts on a container that exists, from the runtime alone.
-func (g *Gate) inspect(ctx context.Context, id string) (*subject, error) {
+// facts keeps of a sandbox's configuration what decisions rest on: pods may carry much else, and
+// thousands of them are remembered.
+func facts(config *cri.PodSandboxConfig) *cri.PodSandboxConfig {
+	return &cri.PodSandboxConfig{Metadata: config.GetMetadata(), PortMappings: config.GetPortMappings(), Linux: config.GetLinux()}
+}
+
+// fromStatus is what the plain status of a sandbox tells of its configuration.
+func fromStatus(now *cri.PodSandboxStatus) *cri.PodSandboxConfig {
+	return &cri.PodSandboxConfig{
+		Metadata: now.GetMetadata(),
+		Linux: &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{
+			NamespaceOptions: now.GetLinux().GetNamespaces().GetOptions(),
+		}},
+	}
+}
+
+// inspect gathers the facts on a container that exists, from what the runtime has made of it. known is
+// what is remembered of it, or nil; it stands in for a configuration that the runtime does not tell.
+func (g *Gate) inspect(ctx context.Context, id string, known *subject) (*subject, error) {
 	answer, err := g.runtime.ContainerStatus(ctx, &cri.ContainerStatusRequest{ContainerId: id, Verbose: true})
 	if err != nil {
 		return nil, err
 	}
-	var info struct {
-		SandboxID string               `json:"sandboxID"`
-		Config    *cri.ContainerConfig `json:"config"`
+	var info containerInfo
+	err = decodeInfo(answer.GetInfo(), &info)
+	if info.Config == nil && known != nil {
+		info.Config = proto.CloneOf(known.config)
 	}
-	if err := decodeInfo(answer.GetInfo(), &info); err != nil || info.Config == nil {
+	if info.Config == nil || info.SandboxID == "" {
 		return nil, status.Errorf(codes.FailedPrecondition, "portcullis: the runtime does not say how container %s was configured, so it cannot be judged; recreate the container (%v)", id, err)
 	}
 	sandbox, err := g.sandbox(ctx, info.SandboxID)
@@ -114,8 +141,45 @@ func (g *Gate) inspect(ctx context.Context, id string) (*subject, error) {
 		return nil, unlessGone(err, "sandbox", id)
 	}
 	info.Config.Image = running(answer.GetStatus(), info.Config.GetImage())
-	s, _, err := g.subject(ctx, sandbox, info.Config)
-	return s, unlessGone(err, "image", id)
+	info.Config.Mounts = append(info.Config.Mounts, info.resolved()...)
+	s, err := g.subject(ctx, sandbox, info.Config)
+	if err != nil {
+		return nil, unlessGone(err, "image", id)
+	}
+	if known != nil {
+		s.decided.Store(known.decided.Load())
+	}
+	return s, nil
+}
+
+// containerInfo is what runtimes tell of a container in its verbose status.
+type containerInfo struct {
+	SandboxID   string               `json:"sandboxID"`
+	Config      *cri.ContainerConfig `json:"config"`
+	RuntimeSpec struct {
+		Mounts []struct {
+			Destination string `json:"destination"`
+			Source      string `json:"source"`
+		} `json:"mounts"`
+	} `json:"runtimeSpec"`
+}
+
+// resolved returns the mounts that were asked for as the runtime has resolved them: what a link in a
+// host path points at now says nothing of what it pointed at then.
+func (i *containerInfo) resolved() []*cri.Mount {
+	var mounts []*cri.Mount
+	for _, asked := range i.Config.GetMounts() {
+		for _, made := range i.RuntimeSpec.Mounts {
+			if asked.GetHostPath() == "" || made.Source == asked.GetHostPath() || path.Clean(made.Destination) != path.Clean(asked.GetContainerPath()) {
+				continue
+			}
+			mounts = append(mounts, &cri.Mount{
+				ContainerPath: asked.GetContainerPath(), HostPath: made.Source,
+				Readonly: asked.GetReadonly(), Propagation: asked.GetPropagation(),
+			})
+		}
+	}
+	return mounts
 }
 
 // unlessGone turns NotFound, about something that a container which exists depends on, into a refusal.

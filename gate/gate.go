@@ -32,7 +32,7 @@ type Runtime interface {
 }
 
 // Verdicts gives an image's verdict, scanner.ErrUnscanned when there is none, or another error when
-// that could not be found out within the time budget.
+// that could not be found out within the time budget. A verdict with an error is true and incomplete.
 type Verdicts interface {
 	Verdict(ctx context.Context, imageID string) (*verdict.Verdict, error)
 }
@@ -104,13 +104,17 @@ type subject struct {
 	container policy.Container
 	volumes   []policy.Image                  // images mounted as volumes: their risk counts, their privileges do not exist
 	decided   atomic.Pointer[policy.Decision] // the last decision, nil before the first
+	// config is what was asked for, kept only where the runtime may have made something else of it: a
+	// name of an image or a link in a host path may have changed between our look and the runtime's.
+	// Such a container is looked at again when it starts.
+	config *cri.ContainerConfig
 }
 
 // judge decides on s and tells everyone. A Block comes back as the refusal.
 func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 	began := time.Now()
 	at := g.options.Now()
-	d, err := g.decide(ctx, s, at)
+	c, d, err := g.decide(ctx, s, at)
 	if err != nil {
 		return status.FromContextError(err).Err()
 	}
@@ -120,10 +124,10 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 		"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
 	}).Debug("decided")
 	if before := s.decided.Swap(d); d.Action != policy.Allow && !alreadyTold(before, d) {
-		g.events.Record(at, operation, &s.container, d)
+		g.events.Record(at, operation, c, d)
 	}
 	if d.Action == policy.Block {
-		return status.Error(codes.PermissionDenied, refusal(&s.container, d))
+		return status.Error(codes.PermissionDenied, refusal(c, d))
 	}
 	return nil
 }
@@ -135,39 +139,42 @@ func alreadyTold(before, now *policy.Decision) bool {
 }
 
 // decide answers for the container's image, its privileges and the images it mounts; the strictest
-// answer wins and all that matched is kept. The error is ctx's.
-func (g *Gate) decide(ctx context.Context, s *subject, at time.Time) (*policy.Decision, error) {
+// answer wins and all that matched is kept. It returns the container with the image that the answer is
+// about. The error is ctx's.
+func (g *Gate) decide(ctx context.Context, s *subject, at time.Time) (*policy.Container, *policy.Decision, error) {
 	bundle := g.bundles.Current()
 	if bundle == nil {
-		return g.noBundle, nil
+		return &s.container, g.noBundle, nil
 	}
 	knowledge, err := g.know(ctx, s.container.Image.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	d := bundle.Decide(&s.container, knowledge, at)
+	about, d := &s.container, bundle.Decide(&s.container, knowledge, at)
 	for _, image := range s.volumes {
 		knowledge, err := g.know(ctx, image.ID)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		mounted := s.container
 		mounted.Image, mounted.Asks = image, nil
-		d = policy.Stricter(d, bundle.Decide(&mounted, knowledge, at))
+		v := bundle.Decide(&mounted, knowledge, at)
+		if v.Action > d.Action {
+			about = &mounted
+		}
+		d = policy.Stricter(d, v)
 	}
-	return d, nil
+	return about, d, nil
 }
 
 func (g *Gate) know(ctx context.Context, imageID string) (policy.Knowledge, error) {
 	v, err := g.verdicts.Verdict(ctx, imageID)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, scanner.ErrUnscanned):
 		return policy.Knowledge{Verdict: v}, nil
-	case errors.Is(err, scanner.ErrUnscanned):
-		return policy.Knowledge{}, nil
 	case ctx.Err() != nil:
 		return policy.Knowledge{}, ctx.Err()
 	}
-	g.options.Log.WithError(err).WithField("image", imageID).Error("the image's verdict could not be had")
-	return policy.Knowledge{Failed: true}, nil
+	g.options.Log.WithError(err).WithField("image", imageID).Error("the image's verdict could not be had, or not all of it")
+	return policy.Knowledge{Verdict: v, Failed: true}, nil
 }

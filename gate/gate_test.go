@@ -48,6 +48,7 @@ type runtime struct {
 	images     map[string]*cri.Image // by any name
 	sandboxes  map[string]*cri.PodSandboxConfig
 	containers map[string]*cri.ContainerStatusResponse
+	status     *cri.PodSandboxStatus // what is told of every sandbox
 	down       error
 }
 
@@ -59,6 +60,9 @@ func (r *runtime) PodSandboxStatus(_ context.Context, request *cri.PodSandboxSta
 	config, ok := r.sandboxes[request.GetPodSandboxId()]
 	if !ok {
 		return nil, status.Error(codes.NotFound, "no such sandbox")
+	}
+	if config == nil {
+		return &cri.PodSandboxStatusResponse{Status: r.status}, nil
 	}
 	info, err := json.Marshal(map[string]any{"config": config})
 	return &cri.PodSandboxStatusResponse{Status: &cri.PodSandboxStatus{Id: request.GetPodSandboxId()}, Info: map[string]string{"info": string(info)}}, err
@@ -233,7 +237,64 @@ func TestAnImageMountedAsAVolumeIsJudgedToo(t *testing.T) {
 	f := newFixture(t, scanned, gate.Options{})
 	c := config("sha256:clean")
 	c.Mounts = []*cri.Mount{{ContainerPath: "/data", Image: &cri.ImageSpec{Image: "sha256:critical"}}}
-	require.Equal(t, codes.PermissionDenied, status.Code(f.create(t, c)))
+	err := f.create(t, c)
+	require.Equal(t, codes.PermissionDenied, status.Code(err))
+	require.ErrorContains(t, err, "blocked this container (image sha256:critical)")
+}
+
+const noSockets = `
+apiVersion: portcullis/v1
+kind: ImagePolicy
+metadata: {name: no sockets}
+spec:
+  template: PrivilegedStart
+  enabled: true
+  effect: {mode: Immediate}
+  privileges: {parameters: [runtime-socket]}
+  scope: {images: {all: true}}
+`
+
+// The link pointed at something harmless when we looked, and at the socket when the runtime did.
+func TestALinkThatChangesBetweenOurLookAndTheRuntimesHidesNothing(t *testing.T) {
+	const link, socket = "/srv/link", "/run/containerd/containerd.sock"
+	for name, told := range map[string]map[string]any{
+		"containerd tells the configuration": {"sandboxID": "box", "config": nil},
+		"CRI-O does not":                     {"sandboxID": "box"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, scanned, gate.Options{})
+			f.bundle.set(t, noSockets)
+			c := config("sha256:clean")
+			c.Mounts = []*cri.Mount{{ContainerPath: "/data/", HostPath: link}}
+			require.NoError(t, f.create(t, c))
+
+			if _, tells := told["config"]; tells {
+				told["config"] = c
+			}
+			answer := func(source string) *cri.ContainerStatusResponse {
+				told["runtimeSpec"] = map[string]any{"mounts": []map[string]any{{"destination": "/data", "source": source}}}
+				info, err := json.Marshal(told)
+				require.NoError(t, err)
+				return &cri.ContainerStatusResponse{Status: &cri.ContainerStatus{ImageRef: "sha256:clean"}, Info: map[string]string{"info": string(info)}}
+			}
+			f.runtime.containers[container1] = answer(socket)
+			for range 2 {
+				require.Equal(t, codes.PermissionDenied, status.Code(f.start(t, container1)))
+			}
+			f.runtime.containers[container1] = answer("/srv/harmless")
+			require.NoError(t, f.start(t, container1))
+		})
+	}
+}
+
+func TestASandboxWhoseConfigurationIsNotToldIsJudgedByItsStatus(t *testing.T) {
+	f := newFixture(t, scanned, gate.Options{})
+	f.bundle.set(t, strings.Replace(noSockets, "runtime-socket", "host-network", 1))
+	f.runtime.sandboxes["box"] = nil
+	f.runtime.status = &cri.PodSandboxStatus{Id: "box", Linux: &cri.LinuxPodSandboxStatus{
+		Namespaces: &cri.Namespace{Options: &cri.NamespaceOption{Network: cri.NamespaceMode_NODE}},
+	}}
+	require.Equal(t, codes.PermissionDenied, status.Code(f.create(t, config("sha256:clean"))))
 }
 
 func TestWhatTheRuntimeDoesNotKnowIsLeftToItToRefuse(t *testing.T) {

@@ -95,7 +95,7 @@ type Exempted struct {
 // Knowledge is what is known of an image's risk at the moment of deciding.
 type Knowledge struct {
 	Verdict *verdict.Verdict // nil when the image is unscanned or its verdict could not be had
-	Failed  bool             // a source failed or ran out of time, so Verdict == nil says nothing
+	Failed  bool             // a source failed or ran out of time: what Verdict does not cover may exist
 }
 
 // Stricter joins the decisions on two images of one container: the stricter action wins with its

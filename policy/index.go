@@ -299,6 +299,7 @@ func compareVulnerabilities(a, b *verdict.Vulnerability) int {
 		cmp.Compare(a.Package, b.Package),
 		cmp.Compare(a.Version, b.Version),
 		cmp.Compare(a.Path, b.Path),
+		cmp.Compare(a.FixedVersion, b.FixedVersion),
 	)
 }
 
@@ -306,6 +307,9 @@ func compareMalware(a, b *verdict.Malware) int {
 	return cmp.Or(
 		cmp.Compare(a.Path, b.Path),
 		cmp.Compare(a.Signature, b.Signature),
+		cmp.Compare(a.Type, b.Type),
+		cmp.Compare(a.SHA256, b.SHA256),
+		cmp.Compare(a.MD5, b.MD5),
 	)
 }
 
@@ -315,5 +319,6 @@ func compareSecrets(a, b *verdict.Secret) int {
 		cmp.Compare(a.History, b.History),
 		cmp.Compare(a.Rule, b.Rule),
 		cmp.Compare(a.SHA256, b.SHA256),
+		cmp.Compare(a.Type, b.Type),
 	)
 }

@@ -62,7 +62,7 @@ func parsePattern(text string) (pattern, error) {
 		return pattern{id: text}, nil
 	case strings.HasPrefix(text, "sha256:") || strings.Contains(text, "@") && !patternForm.MatchString(text):
 		return pattern{}, fmt.Errorf("%q is not an image; a digest is sha256: and 64 lower-case hexadecimal digits", text)
-	case strings.Trim(text, "*") == "":
+	case strings.Trim(strings.SplitN(text, ":", 2)[0], "*?") == "":
 		return pattern{}, fmt.Errorf("%q names no repository; write docker.io/library/* or registry.example.com/**, or {all: true} in a scope", text)
 	case !patternForm.MatchString(text):
 		return pattern{}, fmt.Errorf("%q is not an image; write an image ID, a repository such as registry.example.com/team/*, and after it :tag or @digest", text)

@@ -97,6 +97,7 @@ var beyond = map[string]bool{
 	"parameter-in-capitals.yaml":                   true,
 	"privileged-start-twice.yaml":                  true,
 	"scope-of-all-and-selected.yaml":               true,
+	"scope-of-every-registry-by-tag.yaml":          true,
 	"scope-of-everything-by-star.yaml":             true,
 	"version-range-of-maven.yaml":                  true,
 	"version-range-of-npm.yaml":                    true,

@@ -71,6 +71,8 @@ func checkName(field, name string, report report) {
 func (e Effect) check(report report) {
 	checkWord("spec.effect.mode", string(e.Mode), modes, report)
 	switch {
+	case e.Mode == Observe && e.Days == 0:
+		report("spec.effect.days", "required with mode Observe, and more than 0; write 1 to %d days of observation", MaxObserveDays)
 	case e.Mode == Observe && (e.Days < 1 || e.Days > MaxObserveDays):
 		report("spec.effect.days", "is %d; write 1 to %d days of observation", e.Days, MaxObserveDays)
 	case e.Mode == Immediate && e.Days != 0:

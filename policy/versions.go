@@ -111,11 +111,16 @@ type comparison func(a, b string) (int, error)
 
 // schemes is the comparison of versions by the purl type of their package.
 var schemes = map[string]comparison{
-	"deb":      scheme(deb.NewVersion, func(a, b deb.Version) int { return a.Compare(b) }),
-	"rpm":      scheme(func(v string) (rpm.Version, error) { return rpm.NewVersion(v), nil }, rpm.Version.Compare),
-	"apk":      scheme(apk.NewVersion, apk.Version.Compare),
-	"maven":    scheme(maven.NewVersion, maven.Version.Compare),
-	"pypi":     scheme(pep440.Parse, pep440.Version.Compare),
+	"deb":   scheme(deb.NewVersion, func(a, b deb.Version) int { return a.Compare(b) }),
+	"rpm":   scheme(func(v string) (rpm.Version, error) { return rpm.NewVersion(v), nil }, rpm.Version.Compare),
+	"apk":   scheme(apk.NewVersion, apk.Version.Compare),
+	"maven": scheme(maven.NewVersion, maven.Version.Compare),
+	"pypi": func(a, b string) (int, error) {
+		if !strings.Contains(b, "+") { // PEP 440: a bound without a local version means all of them
+			a, _, _ = strings.Cut(a, "+")
+		}
+		return python(a, b)
+	},
 	"gem":      scheme(gem.NewVersion, gem.Version.Compare),
 	"nuget":    scheme(generic.Parse, generic.Version.Compare), // up to four numbers, which semver does not know
 	"composer": scheme(generic.Parse, generic.Version.Compare),
@@ -129,7 +134,10 @@ var schemes = map[string]comparison{
 	},
 }
 
-var semantic = scheme(semver.NewVersion, (*semver.Version).Compare)
+var (
+	python   = scheme(pep440.Parse, pep440.Version.Compare)
+	semantic = scheme(semver.NewVersion, (*semver.Version).Compare)
+)
 
 func scheme[V any](parse func(string) (V, error), compare func(a, b V) int) comparison {
 	return func(a, b string) (int, error) {

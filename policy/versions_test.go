@@ -50,7 +50,8 @@ func TestVersionsAreComparedInTheSchemeOfTheirPackage(t *testing.T) {
 		{"an epoch beats any version", "pypi", "<2020.1", "1!1.0", false},
 		{"spellings of rc are one", "pypi", "=1.0rc1", "1.0-RC.1", true},
 		{"trailing zeros say nothing", "pypi", "=1.0", "1.0.0", true},
-		{"a local version is after", "pypi", ">1.0", "1.0+ubuntu1", true},
+		{"a local version is the version that it was made from", "pypi", ">1.0", "1.0+ubuntu1", false},
+		{"a local version is found by it", "pypi", "=1.0", "1.0+ubuntu1", true},
 
 		{"a pre-release is before the version", "npm", "<4.17.21", "4.17.21-beta.1", true},
 		{"pre-releases are compared by number", "npm", "<1.0.0-rc.10", "1.0.0-rc.9", true},

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"portcullis/proxy/wire"
 )
 
 // Gate decides. An error ends the call and should carry a gRPC status; the returned function, when
@@ -23,14 +25,22 @@ type Gate interface {
 	RunPodSandbox(ctx context.Context, request *cri.RunPodSandboxRequest) (ran func(sandboxID string), err error)
 }
 
-// Guard is the wire.Guard of the Container Runtime Interface.
+// Guard is the wire.Guard and wire.Observer of the Container Runtime Interface.
 type Guard struct {
-	gate Gate
-	log  logrus.FieldLogger
+	gate   Gate
+	images Images
+	log    logrus.FieldLogger
 }
 
-// NewGuard makes a guard that asks gate.
-func NewGuard(gate Gate, log logrus.FieldLogger) *Guard { return &Guard{gate: gate, log: log} }
+var (
+	_ wire.Guard    = (*Guard)(nil)
+	_ wire.Observer = (*Guard)(nil)
+)
+
+// NewGuard makes a guard that asks gate, and tells images which ones are about to be needed.
+func NewGuard(gate Gate, images Images, log logrus.FieldLogger) *Guard {
+	return &Guard{gate: gate, images: images, log: log}
+}
 
 type check func(g *Guard, ctx context.Context, request []byte) (answered func(response []byte), err error)
 
@@ -69,15 +79,27 @@ func (g *Guard) Check(ctx context.Context, method string, request []byte) (answe
 	if !ok {
 		return nil, status.Errorf(codes.Internal, "portcullis: %s is not a guarded method", method)
 	}
-	defer func() {
-		// One request that we cannot cope with must not take the node's only way to its runtime
-		// down with it; nor may it pass unjudged.
-		if fault := recover(); fault != nil {
-			g.log.WithFields(logrus.Fields{"method": method, "fault": fault, "stack": string(debug.Stack())}).Error("refused a request because judging it failed")
-			answered, err = nil, status.Errorf(codes.Internal, "portcullis: judging this %s failed; the node's portcullisd log says why", method)
-		}
-	}()
-	return c(g, ctx, request)
+	// One request that we cannot cope with must not take the node's only way to its runtime down with
+	// it; nor may it pass unjudged.
+	defer g.survive(method, func() {
+		answered, err = nil, status.Errorf(codes.Internal, "portcullis: judging this %s failed; the node's portcullisd log says why", method)
+	})
+	learn, err := c(g, ctx, request)
+	if learn == nil || err != nil {
+		return nil, err
+	}
+	return func(response []byte) {
+		defer g.survive(method, func() {})
+		learn(response)
+	}, nil
+}
+
+// survive ends a panic, says so, and calls then. It must be deferred itself.
+func (g *Guard) survive(method string, then func()) {
+	if fault := recover(); fault != nil {
+		g.log.WithFields(logrus.Fields{"method": method, "fault": fault, "stack": string(debug.Stack())}).Error("a call could not be coped with")
+		then()
+	}
 }
 
 func unreadable(method string, err error) error {

@@ -27,8 +27,11 @@ type gate struct {
 	sandbox *cri.RunPodSandboxRequest
 	created string
 	ran     string
+	seen    []string
 	panics  bool
 }
+
+func (g *gate) ImageSeen(id string) { g.seen = append(g.seen, id) }
 
 func (g *gate) CreateContainer(_ context.Context, request *cri.CreateContainerRequest) (func(string), error) {
 	if g.panics {
@@ -51,7 +54,7 @@ func (g *gate) RunPodSandbox(_ context.Context, request *cri.RunPodSandboxReques
 func newGuard() (*proxy.Guard, *gate) {
 	log, _ := test.NewNullLogger()
 	g := &gate{}
-	return proxy.NewGuard(g, log), g
+	return proxy.NewGuard(g, g, log), g
 }
 
 func marshal(t testing.TB, m proto.Message) []byte {
@@ -157,9 +160,28 @@ func TestPrivilegesHiddenInASecondPieceOfTheConfigAreSeen(t *testing.T) {
 	require.True(t, gate.create.GetConfig().GetLinux().GetSecurityContext().GetPrivileged())
 }
 
+func TestImagesThatArePulledOrAskedForAreSeen(t *testing.T) {
+	guard, gate := newGuard()
+	for method, response := range map[string]proto.Message{
+		"/runtime.v1.ImageService/PullImage":         &cri.PullImageResponse{ImageRef: "sha256:1"},
+		"/runtime.v1.ImageService/ImageStatus":       &cri.ImageStatusResponse{Image: &cri.Image{Id: "sha256:1"}},
+		"/runtime.v1alpha2.ImageService/ImageStatus": &cri.ImageStatusResponse{Image: &cri.Image{Id: "sha256:1"}},
+	} {
+		require.True(t, guard.Observes(method))
+		guard.Observed(method, nil, marshal(t, response))
+	}
+	require.Equal(t, []string{"sha256:1", "sha256:1", "sha256:1"}, gate.seen)
+
+	guard.Observed("/runtime.v1.ImageService/ImageStatus", nil, marshal(t, &cri.ImageStatusResponse{})) // no such image
+	guard.Observed("/runtime.v1.ImageService/ImageStatus", nil, []byte("\xff"))
+	require.Len(t, gate.seen, 3)
+	require.False(t, guard.Observes("/runtime.v1.ImageService/ListImages"))
+	require.False(t, guard.Observes("/runtime.v1.RuntimeService/PullImage"))
+}
+
 func TestAPanicRefusesOneRequestAndIsLogged(t *testing.T) {
 	log, hook := test.NewNullLogger()
-	guard := proxy.NewGuard(&gate{panics: true}, log)
+	guard := proxy.NewGuard(&gate{panics: true}, &gate{}, log)
 	_, err := guard.Check(context.Background(), createContainer, nil)
 	require.Equal(t, codes.Internal, status.Code(err))
 	require.Equal(t, logrus.ErrorLevel, hook.LastEntry().Level)

@@ -57,7 +57,7 @@ func call(t *testing.T, files map[string]string, arguments ...string) (code int,
 func TestCheckSaysEveryMistakeWithItsPlace(t *testing.T) {
 	code, out, _ := call(t, map[string]string{"p.yaml": strings.Replace(observing, "days: 7", "days: 0", 1) + "more: 1\n"}, "policy", "check", "DIR/p.yaml")
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "DIR/p.yaml:8: spec.effect.days: is 0; write 1 to 365 days of observation\n")
+	require.Contains(t, out, "DIR/p.yaml:8: spec.effect.days: required with mode Observe, and more than 0; write 1 to 365 days of observation\n")
 	require.Contains(t, out, "DIR/p.yaml:25: more: unknown key")
 
 	code, out, _ = call(t, map[string]string{"p.yaml": "kind: Policy\n"}, "policy", "check", "DIR", "-o", "json")
@@ -170,7 +170,7 @@ func TestWrongUsageIsAnError(t *testing.T) {
 		{[]string{"polcy"}, `unknown command "polcy"`},
 		{[]string{"policy", "chek"}, `unknown command "chek"`},
 		{[]string{"policy", "check"}, "requires at least 1 arg"},
-		{[]string{"policy", "check", "DIR/nowhere"}, "no such file or directory"},
+		{[]string{"policy", "check", "DIR/nowhere"}, "DIR/nowhere does not exist; name a YAML file or a folder"},
 		{[]string{"policy", "parameters", "-o", "xml"}, `unknown output format "xml"; write table, json, yaml`},
 		{[]string{"policy", "explain", "DIR"}, `required flag(s) "container" not set`},
 	} {

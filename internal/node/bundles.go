@@ -35,7 +35,8 @@ type bundles struct {
 
 	mu      sync.Mutex // one load at a time
 	sources []policy.Source
-	failure string // of the last load, "" when it went well
+	docs    *policy.Documents // that sources hold
+	failure string            // of the last load, "" when it went well
 }
 
 // Current returns the bundle in force, nil when there is none.
@@ -59,22 +60,34 @@ func (b *bundles) load() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	sources, err := policyfile.Read(b.path)
-	if err == nil && b.Current() != nil && b.failure == "" && slices.EqualFunc(sources, b.sources, same) {
+	if err == nil && b.current.Load() != nil && b.failure == "" && slices.EqualFunc(sources, b.sources, same) {
+		b.resume()
 		return
 	}
 	var bundle *policy.Bundle
 	if err == nil {
 		bundle, err = b.enforce(sources)
 	}
-	b.reloaded(err == nil)
 	if err != nil {
 		b.fail(err)
 		return
 	}
+	b.reloaded(true)
 	b.failure, b.sources = "", sources
 	b.announce(bundle)
 	if err := b.keep(sources); err != nil {
 		b.log.WithError(err).Error("policies are in force but could not be kept for the next start")
+	}
+}
+
+// resume puts right what is wrong although the policies are as they were: countdowns that a clock began
+// in the future, or that could not be written.
+func (b *bundles) resume() {
+	if !b.observations.dirty && b.observations.are(b.observations.advance(b.docs.Policies, b.now())) {
+		return
+	}
+	if _, err := b.compile(b.docs); err != nil {
+		b.log.WithError(err).Error("observation periods could not be put right")
 	}
 }
 
@@ -84,6 +97,21 @@ func (b *bundles) enforce(sources []policy.Source) (*policy.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	bundle, err := b.compile(docs)
+	if err != nil {
+		return nil, err
+	}
+	b.docs = docs
+	for _, e := range docs.Exemptions {
+		if e.Expired(b.now()) {
+			b.log.WithFields(logrus.Fields{"exemption": e.Metadata.Name, "expired": e.Spec.Expires}).Warn("exemption has expired and has no effect; remove or renew it")
+		}
+	}
+	return bundle, nil
+}
+
+// compile puts the documents in force with the countdowns as they stand now.
+func (b *bundles) compile(docs *policy.Documents) (*policy.Bundle, error) {
 	countdowns := b.observations.advance(docs.Policies, b.now())
 	options := b.options
 	options.Since = func(p *policy.ImagePolicy) time.Time { return countdowns[p.Metadata.Name].Since }
@@ -94,11 +122,6 @@ func (b *bundles) enforce(sources []policy.Source) (*policy.Bundle, error) {
 	b.current.Store(bundle)
 	if err := b.observations.keep(countdowns); err != nil {
 		b.log.WithError(err).Error("observation periods could not be kept; after a restart they begin anew")
-	}
-	for _, e := range docs.Exemptions {
-		if e.Expired(b.now()) {
-			b.log.WithFields(logrus.Fields{"exemption": e.Metadata.Name, "expired": e.Spec.Expires}).Warn("exemption has expired and has no effect; remove or renew it")
-		}
 	}
 	return bundle, nil
 }
@@ -119,6 +142,7 @@ func (b *bundles) fail(err error) {
 		return
 	}
 	b.failure = err.Error()
+	b.reloaded(false)
 	if b.Current() == nil {
 		b.restore()
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	Runtime      string       `yaml:"runtime"`
 	Policies     string       `yaml:"policies"`
 	Reports      string       `yaml:"reports"`
+	Sources      []Source     `yaml:"sources"`
 	State        string       `yaml:"state"`
 	Node         string       `yaml:"node"`
 	Cluster      string       `yaml:"cluster"`
@@ -100,6 +101,9 @@ func defaults() Config {
 // ReadConfig reads and validates the configuration file at path. The error names every mistake.
 func ReadConfig(path string) (Config, error) {
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("configuration: %s does not exist; write it (it needs runtime: SOCKET) or name another with --config: %w", path, fs.ErrNotExist)
+	}
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
@@ -111,10 +115,13 @@ func ReadConfig(path string) (Config, error) {
 	doc := docs[0]
 	problems = doc.Decode(&config)
 	if len(docs) > 1 {
-		problems = append(problems, docs[1].Problem("", "a second document; the configuration is one"))
+		problems = append(problems, docs[1].Problem("", "is a second document; write everything in one, without ---"))
 	}
 	config.Runtime = strings.TrimPrefix(config.Runtime, "unix://")
 	config.Listen = strings.TrimPrefix(config.Listen, "unix://")
+	if config.Sources == nil {
+		config.Sources = []Source{{Name: "reports", Reports: config.Reports}}
+	}
 	if len(problems) == 0 {
 		problems = config.validate(doc)
 	}
@@ -132,7 +139,7 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 		}
 	}
 	socket := func(field, path string) {
-		expect(filepath.IsAbs(path), field, "%q is not an absolute path", path)
+		expect(filepath.IsAbs(path), field, "%q is not a unix socket; write an absolute path, such as /run/containerd/containerd.sock", path)
 		expect(len(path) <= maxSocketPath, field, "path is %d bytes, a unix socket's may have at most %d; choose a shorter one", len(path), maxSocketPath)
 		info, err := os.Lstat(path)
 		expect(err != nil || info.Mode().Type() == fs.ModeSocket || info.Mode().Type() == fs.ModeSymlink, field, "%s exists and is not a socket; it is left alone, choose another path", path)
@@ -164,12 +171,12 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	answer("unknown.noBundle", c.Unknown.NoBundle)
 	if c.Metrics.Address != "" {
 		_, _, err := net.SplitHostPort(c.Metrics.Address)
-		expect(err == nil, "metrics.address", "%q is not host:port", c.Metrics.Address)
+		expect(err == nil, "metrics.address", "%q is not an address; write host:port, such as 127.0.0.1:9464", c.Metrics.Address)
 	}
 	_, err := logrus.ParseLevel(c.Log.Level)
 	expect(err == nil, "log.level", "unknown level %q; write error, warning, info, debug or trace", c.Log.Level)
 	expect(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "unknown format %q; write text or json", c.Log.Format)
-	return problems
+	return append(problems, c.validateSources(doc)...)
 }
 
 // NewLogger makes the daemon's log as configured, to standard error.
@@ -211,9 +218,17 @@ func (c *Config) Check() (string, error) {
 
 // host is what telling privileged parameters apart needs to know of this machine.
 func (c *Config) host() privilege.Host {
+	// Who writes policies, reports or state rules what may start.
+	own := []string{c.Policies, c.State}
+	for _, s := range c.Sources {
+		if s.Reports != "" {
+			own = append(own, s.Reports)
+		}
+	}
 	return privilege.Host{
-		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Listen},
+		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Listen}, Sensitive: own,
 		ResolveSymlinks: filepath.EvalSymlinks,
-		Mounts:          func() ([]byte, error) { return os.ReadFile("/proc/self/mountinfo") },
+		// The first process sees what the kubelet mounts also where we have a mount namespace of our own.
+		Mounts: func() ([]byte, error) { return os.ReadFile("/proc/1/mountinfo") },
 	}
 }

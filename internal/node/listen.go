@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +57,8 @@ func checkParent(path string) error {
 		return fmt.Errorf("listen: %w", err)
 	case !info.IsDir():
 		return fmt.Errorf("listen: %s is not a folder", parent)
+	case info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()): //nolint:gosec // user IDs are 32 bits
+		return fmt.Errorf("listen: %s belongs to another user, who could put a socket of theirs there; use a folder of your own with mode 0700", parent)
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("listen: %s has mode %#o, so others could reach the socket; use a folder of its own with mode 0700", parent, info.Mode().Perm())
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"portcullis/policy"
 	"portcullis/proxy/wire"
+	scanner "portcullis/scanner-client"
 )
 
 // metrics are the daemon's counters; docs/metrics.md lists them for users.
@@ -38,7 +40,7 @@ func newMetrics(version string) *metrics {
 		}, []string{"operation"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portcullis_calls_total", Help: "Calls that ended, by gRPC status code.",
-		}, []string{"method", "code"}),
+		}, []string{"method", "guarded", "code"}),
 		callSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "portcullis_call_seconds", Help: "Time from a call's arrival to its end, the runtime's share included.",
 			Buckets: prometheus.ExponentialBuckets(0.00025, 4, 10),
@@ -74,8 +76,11 @@ func (m *metrics) observe(n *Node) {
 		counter("portcullis_verdict_cache_hits_total", "Verdicts answered from memory.", func() float64 { return float64(n.verdicts.Stats().Hits) }),
 		counter("portcullis_verdict_cache_misses_total", "Verdicts that a source was asked for.", func() float64 { return float64(n.verdicts.Stats().Misses) }),
 		gauge("portcullis_verdict_cache_size", "Verdicts in memory.", func() float64 { return float64(n.verdicts.Stats().Size) }),
-		gauge("portcullis_verdict_files", "Verdict files in the reports folder.", func() float64 { files, _ := n.reports.Len(); return float64(files) }),
-		gauge("portcullis_verdict_files_broken", "Verdict files that cannot be read.", func() float64 { _, broken := n.reports.Len(); return float64(broken) }),
+		gauge("portcullis_verdict_cache_bytes", "Memory that the verdicts take, as estimated.", func() float64 { return float64(n.verdicts.Stats().Bytes) }),
+		counter("portcullis_verdict_timeouts_total", "Verdicts that a source did not give in time.", func() float64 { return float64(n.verdicts.Stats().Timeouts) }),
+		gauge("portcullis_verdict_files", "Report files in the reports folders.", func() float64 { files, _ := n.reportFiles(); return float64(files) }),
+		gauge("portcullis_verdict_files_broken", "Report files that cannot be read.", func() float64 { _, broken := n.reportFiles(); return float64(broken) }),
+		sourceCollector{n.chain},
 		gauge("portcullis_runtime_connected", "1 while the container runtime can be reached.", func() float64 {
 			if n.path.Connected() {
 				return 1
@@ -111,6 +116,32 @@ func (c bundleCollector) Collect(values chan<- prometheus.Metric) {
 	values <- prometheus.MustNewConstMetric(expired, prometheus.GaugeValue, float64(bundle.Expired(c.bundles.now())))
 }
 
+var (
+	sourceAnswers = prometheus.NewDesc("portcullis_verdict_source_answers_total", "Answers of each verdict source.", []string{"source", "result"}, nil)
+	sourceResting = prometheus.NewDesc("portcullis_verdict_source_resting", "1 while a source is not asked because it failed too often.", []string{"source"}, nil)
+)
+
+// sourceCollector reports how each verdict source does.
+type sourceCollector struct{ chain *scanner.Chain }
+
+func (sourceCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- sourceAnswers
+	descriptions <- sourceResting
+}
+
+func (c sourceCollector) Collect(values chan<- prometheus.Metric) {
+	for _, s := range c.chain.Stats() {
+		for result, count := range map[string]uint64{"found": s.Found, "unscanned": s.Unscanned, "failed": s.Failed} {
+			values <- prometheus.MustNewConstMetric(sourceAnswers, prometheus.CounterValue, float64(count), s.Name, result)
+		}
+		resting := 0.0
+		if s.Resting {
+			resting = 1
+		}
+		values <- prometheus.MustNewConstMetric(sourceResting, prometheus.GaugeValue, resting, s.Name)
+	}
+}
+
 func (m *metrics) decided(operation string, d *policy.Decision, took time.Duration) {
 	name := ""
 	if len(d.Matches) > 0 {
@@ -132,7 +163,7 @@ func (m *metrics) reloaded(ok bool) {
 
 func (m *metrics) finished(c wire.Call) {
 	method := methodLabel(c.Method)
-	m.calls.WithLabelValues(method, c.Code.String()).Inc()
+	m.calls.WithLabelValues(method, strconv.FormatBool(c.Guarded), c.Code.String()).Inc()
 	m.callSeconds.WithLabelValues(method).Observe(c.Took.Seconds())
 }
 

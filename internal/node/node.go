@@ -34,10 +34,15 @@ type Node struct {
 	log     *logrus.Logger
 	metrics *metrics
 	now     func() time.Time
+	ctx     context.Context // of everything that goes on in the background
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
 
 	bundles  *bundles
-	reports  *scanner.Folder
+	folders  []*reportsFolder
+	chain    *scanner.Chain
 	verdicts *scanner.Cache
+	images   runtimeImages
 	path     *grpcpath.Path
 
 	socket    *socket
@@ -60,7 +65,9 @@ func New(config Config, options Options) (*Node, error) {
 		options.Now = time.Now
 	}
 	n := &Node{config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now, failed: make(chan error, 2)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if err := n.build(); err != nil {
+		n.cancel()
 		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
@@ -79,15 +86,6 @@ func (n *Node) build() error {
 		path: config.Policies, lastGood: filepath.Join(config.State, "last-good-policies.json"),
 		options: config.compileOptions(), observations: countdowns, now: n.now, log: log, reloaded: n.metrics.reloaded,
 	}
-	n.reports = scanner.NewFolder(config.Reports)
-	verdicts, err := scanner.NewCache(n.reports, scanner.CacheOptions{
-		Size: config.VerdictCache.Size, TTL: config.VerdictCache.TTL, Timeout: config.Timeouts.Decision,
-	})
-	if err != nil {
-		return err
-	}
-	n.verdicts = verdicts
-
 	events := event.NewRecorder(event.NewSink(log), event.Options{
 		Node: config.Node, FoldInterval: config.Events.FoldInterval, Lost: n.metrics.eventsLost.Inc, Log: log,
 	})
@@ -98,11 +96,15 @@ func (n *Node) build() error {
 		return err
 	}
 	n.onStop(connection.Close)
+	n.images = runtimeImages{cri.NewImageServiceClient(connection)}
+	if err := n.openVerdicts(); err != nil {
+		return err
+	}
 	judge := gate.New(runtimeClient(connection), n.verdicts, n.bundles, events, gate.Options{
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
 		Decided: n.metrics.decided, Now: n.now, Log: log,
 	})
-	n.path = grpcpath.New(connection, proxy.NewGuard(judge, log), grpcpath.Options{Finished: n.metrics.finished})
+	n.path = grpcpath.New(connection, proxy.NewGuard(judge, prefetch{n.verdicts}, log), grpcpath.Options{Finished: n.metrics.finished})
 	n.onStop(n.drain)
 	n.metrics.observe(n)
 	return nil
@@ -121,7 +123,13 @@ func (n *Node) open() error {
 		}
 		n.onStop(n.http.Close)
 	}
-	for _, folder := range []string{n.config.State, n.config.Reports} {
+	folders := []string{n.config.State}
+	for _, s := range n.config.Sources {
+		if s.Reports != "" {
+			folders = append(folders, s.Reports)
+		}
+	}
+	for _, folder := range folders {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
 		}
@@ -145,11 +153,13 @@ func (c *Config) compileOptions() policy.Options {
 // come later, and not for the reports folder, whose index is built meanwhile.
 func (n *Node) Start() {
 	n.bundles.load()
-	ctx, cancel := context.WithCancel(context.Background())
-	var watchers sync.WaitGroup
-	watchers.Go(func() { watch.Run(ctx, n.config.Policies, n.log, n.bundles.load) })
-	watchers.Go(func() { watch.Run(ctx, n.config.Reports, n.log, n.refreshReports) })
-	n.onStop(func() error { cancel(); watchers.Wait(); return nil })
+	n.tasks.Go(func() { watch.Run(n.ctx, n.config.Policies, n.log, n.bundles.load) })
+	for _, folder := range n.folders {
+		n.tasks.Go(func() { watch.Run(n.ctx, folder.path, n.log, func() { n.refresh(folder) }) })
+	}
+	n.tasks.Go(func() { n.warm(func(scanner.Image) bool { return true }) })
+	n.tasks.Go(n.snapshotNowAndThen)
+	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
 
 	go n.serve("socket", func() error { return n.path.Serve(n.socket) })
 	if n.http != nil {
@@ -170,21 +180,8 @@ func (n *Node) serve(what string, serve func() error) {
 // Reload looks at policies and reports now instead of when a change is noticed.
 func (n *Node) Reload() {
 	n.bundles.load()
-	n.refreshReports()
-}
-
-// refreshReports brings the index of verdict files up to date and forgets what it changes.
-func (n *Node) refreshReports() {
-	change, err := n.reports.Refresh()
-	if err != nil {
-		n.log.WithError(err).Error("verdict files cannot be listed; those known before are still used")
-	}
-	for _, problem := range change.Problems {
-		n.log.WithError(problem).Error("verdict file is not used")
-	}
-	if len(change.ImageIDs) > 0 {
-		n.verdicts.Forget(change.ImageIDs...)
-		n.log.WithField("images", len(change.ImageIDs)).Info("verdict files changed")
+	for _, folder := range n.folders {
+		n.refresh(folder)
 	}
 }
 

@@ -211,7 +211,7 @@ func TestMetricsAndHealthTellWhatTheNodeDoes(t *testing.T) {
 	_, metrics := d.get(t, "/metrics")
 	for _, line := range []string{
 		`portcullis_decisions_total{action="block",operation="CreateContainer",policy="no criticals",reason="policy"} `,
-		`portcullis_calls_total{code="OK",method="Version"} 1`,
+		`portcullis_calls_total{code="OK",guarded="false",method="Version"} 1`,
 		`portcullis_call_seconds_count{method="Version"} 1`,
 		`portcullis_decision_seconds_count{operation="CreateContainer"} `,
 		"portcullis_verdict_cache_hits_total ", "portcullis_verdict_cache_misses_total ", "portcullis_verdict_cache_size 1",

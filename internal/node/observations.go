@@ -16,6 +16,7 @@ import (
 type observations struct {
 	path  string
 	began map[string]observation // by policy name
+	dirty bool                   // began is not what the file says
 }
 
 // observation is one countdown. It belongs to a policy that is on with just this effect: a policy that
@@ -44,6 +45,9 @@ func openObservations(path string) (*observations, error) {
 	return o, nil
 }
 
+// firstRelease is before any Portcullis ran.
+var firstRelease = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
 // advance returns the countdowns as they are once these policies are in force at now.
 func (o *observations) advance(policies []policy.ImagePolicy, now time.Time) map[string]observation {
 	next := map[string]observation{}
@@ -56,8 +60,9 @@ func (o *observations) advance(policies []policy.ImagePolicy, now time.Time) map
 			running.Since = before.Since
 		}
 		// A countdown that began in the future was begun by a clock that was wrong; it must not last
-		// longer than one that begins now.
-		if running.Since.After(now) {
+		// longer than one that begins now. But a machine without a battery wakes up in a past that no
+		// running Portcullis can have seen: then it is now that is wrong, and will be put right.
+		if running.Since.After(now) && now.After(firstRelease) {
 			running.Since = now
 		}
 		next[p.Metadata.Name] = running
@@ -65,17 +70,28 @@ func (o *observations) advance(policies []policy.ImagePolicy, now time.Time) map
 	return next
 }
 
-// keep makes next the countdowns from now on.
+// keep makes next the countdowns from now on. What could not be written is tried again by the next
+// keep.
 func (o *observations) keep(next map[string]observation) error {
-	if maps.EqualFunc(o.began, next, observation.equal) {
+	o.dirty = o.dirty || !o.are(next)
+	o.began = next
+	if !o.dirty {
 		return nil
 	}
-	o.began = next
 	data, err := json.MarshalIndent(next, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(o.path, data)
+	if err := writeFile(o.path, data); err != nil {
+		return err
+	}
+	o.dirty = false
+	return nil
+}
+
+// are says whether next are the countdowns that run already.
+func (o *observations) are(next map[string]observation) bool {
+	return maps.EqualFunc(o.began, next, observation.equal)
 }
 
 func (a observation) equal(b observation) bool {

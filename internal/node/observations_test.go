@@ -114,6 +114,31 @@ func TestAClockThatJumpsBackNeitherRestartsNorStretchesTheCountdown(t *testing.T
 	require.Equal(t, codes.PermissionDenied, d.create())
 }
 
+func TestAMachineThatWakesUpIn1970DoesNotEndTheObservation(t *testing.T) {
+	d, c := observing(t)
+	c.advance(day)
+	today := c.seconds.Load()
+	c.seconds.Store(0)
+	d.restart(t)
+	d.eventually(t, codes.OK)
+	c.seconds.Store(today) // the network has told the time
+	require.Equal(t, codes.OK, d.create())
+	d.restart(t)
+	d.eventually(t, codes.OK)
+	c.advance(6 * day)
+	require.Equal(t, codes.PermissionDenied, d.create())
+}
+
+func TestACountdownBegunByAFastClockIsPutRightWithoutARestart(t *testing.T) {
+	d, c := observing(t)
+	c.advance(365 * day)
+	d.change(t, riskyImage("Observe, days: 1"))
+	c.advance(-365 * day)
+	d.Reload()
+	c.advance(day)
+	require.Equal(t, codes.PermissionDenied, d.create())
+}
+
 func TestAStateFileThatCannotBeReadBeginsAnewAndIsLoud(t *testing.T) {
 	d, c := observing(t)
 	c.advance(6 * day)

@@ -2,7 +2,9 @@
 package policyfile
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +21,9 @@ const MaxTotal = 64 << 20
 // ConfigMaps are made of them. An empty folder is no mistake: it holds no policies.
 func Read(path string) ([]policy.Source, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("policies: %s does not exist; name a YAML file or a folder of them, an empty one for no policies: %w", path, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("policies: %w", err)
 	}

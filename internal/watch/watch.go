@@ -17,11 +17,12 @@ const (
 	settle = 100 * time.Millisecond
 	// patience bounds that wait: a file that is written all the time must not put off the others.
 	patience = 400 * time.Millisecond
-	// poll is how often to look while the path cannot be watched: it does not exist yet, or the
-	// machine is out of inotify instances, which is common on busy nodes.
+	// poll is how often to look while the path cannot be watched (it does not exist yet, or the machine
+	// is out of inotify instances, which is common on busy nodes), and whether the path still is what
+	// is watched: a link on the way to it may have changed.
 	poll = 500 * time.Millisecond
 	// safety is how often to look although nothing was reported: the kernel drops reports when its
-	// queue is full, and does not report what changes behind a link.
+	// queue is full, and does not report what changes behind a link in the folder.
 	safety = 30 * time.Second
 )
 
@@ -37,10 +38,9 @@ func Run(ctx context.Context, path string, log logrus.FieldLogger, changed func(
 			continue
 		}
 		changed() // what changed before the watch was set
-		follow(ctx, watcher, log, func() bool {
-			changed()
+		follow(ctx, watcher, log, changed, func() bool {
 			now, err := os.Stat(path)
-			return err == nil && now.IsDir() == watched.IsDir() && (!now.IsDir() || os.SameFile(now, watched))
+			return err == nil && os.SameFile(now, watched)
 		})
 		watcher.Close()
 	}
@@ -67,12 +67,14 @@ func open(path string) (os.FileInfo, *fsnotify.Watcher, error) {
 	return info, watcher, nil
 }
 
-// follow calls look after every change and now and then without one. It returns when the watch is of
-// no more use: ctx ended, it failed, or look says that the path is not what is watched any more.
-func follow(ctx context.Context, watcher *fsnotify.Watcher, log logrus.FieldLogger, look func() bool) {
+// follow calls changed after every change and now and then without one. It returns when the watch is of
+// no more use: ctx ended, it failed, or the path is not the same any more.
+func follow(ctx context.Context, watcher *fsnotify.Watcher, log logrus.FieldLogger, changed func(), same func() bool) {
 	next := time.NewTimer(safety)
 	defer next.Stop()
-	var first time.Time // of the changes that wait for look; zero when none does
+	identity := time.NewTicker(poll)
+	defer identity.Stop()
+	var first time.Time // of the changes that wait to be told; zero when none does
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,10 +89,12 @@ func follow(ctx context.Context, watcher *fsnotify.Watcher, log logrus.FieldLogg
 			next.Reset(min(settle, patience-time.Since(first)))
 		case <-next.C:
 			first = time.Time{}
-			if !look() || len(watcher.WatchList()) == 0 {
+			changed()
+			next.Reset(safety)
+		case <-identity.C:
+			if first.IsZero() && (len(watcher.WatchList()) == 0 || !same()) {
 				return
 			}
-			next.Reset(safety)
 		}
 	}
 }

@@ -81,6 +81,20 @@ func TestAFolderThatComesLaterOrComesBackIsWatched(t *testing.T) {
 	toldAfter(t, told, func() { write(t, filepath.Join(dir, "b")) })
 }
 
+func TestALinkOnTheWayToTheFolderIsChanged(t *testing.T) {
+	dir := t.TempDir()
+	for _, release := range []string{"v1", "v2"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, release, "policies"), 0o700))
+	}
+	require.NoError(t, os.Symlink("v1", filepath.Join(dir, "current")))
+	told := follow(t, filepath.Join(dir, "current", "policies"))
+	toldAfter(t, told, func() {
+		require.NoError(t, os.Symlink("v2", filepath.Join(dir, "new")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "current")))
+	})
+	toldAfter(t, told, func() { write(t, filepath.Join(dir, "v2", "policies", "a")) })
+}
+
 func TestAConfigMapUpdateIsSeen(t *testing.T) {
 	dir := t.TempDir()
 	for _, version := range []string{"..v1", "..v2"} {

@@ -16,6 +16,7 @@ type Host struct {
 	KubeletRoot string   // default /var/lib/kubelet
 	PodLogs     string   // default /var/log/pods
 	Sockets     []string // of the runtime and of Portcullis, beyond the well-known ones
+	Sensitive   []string // files and directories that nobody but root should write, beyond the well-known ones
 	// ResolveSymlinks returns the real path of an existing file, as filepath.EvalSymlinks does.
 	ResolveSymlinks func(path string) (string, error)
 	// Mounts returns the node's mount table in the form of /proc/self/mountinfo. It is asked only for
@@ -28,6 +29,8 @@ type Host struct {
 var (
 	sensitiveTrees = []string{
 		"/boot", "/cgroup", "/etc", "/home", "/lib/modules", "/proc", "/root", "/sys", "/usr/lib/modules", "/var/lib/kubelet",
+		"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/cni", "/dev", "/run/systemd",
+		"/run/containerd", "/run/crio", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/etcd",
 	}
 	sensitiveDirectories = []string{"/", "/usr", "/var", "/var/log"}
 )
@@ -37,6 +40,8 @@ var wellKnownSockets = []string{
 	"/run/containerd/containerd.sock", "/run/containerd/containerd.sock.ttrpc", "/run/k3s/containerd/containerd.sock",
 	"/run/crio/crio.sock", "/run/docker.sock", "/run/docker/containerd/containerd.sock", "/run/cri-dockerd.sock", "/run/podman/podman.sock",
 	"/run/portcullis/portcullis.sock",
+	// A directory with the sockets of containerd's shims, one for each pod; each takes orders like the runtime's.
+	"/run/containerd/s/shim",
 }
 
 // spelling is one file of the node under the names by which it may be known: as written and as
@@ -89,7 +94,10 @@ func inside(name, directory string) bool {
 
 // sensitive says whether the file is, holds, or belongs to something sensitive.
 func (h Host) sensitive(s spelling) bool {
-	trees := append(slices.Clone(sensitiveTrees), h.kubeletRoot()...)
+	trees := slices.Concat(sensitiveTrees, h.kubeletRoot())
+	for _, tree := range h.Sensitive {
+		trees = append(trees, h.spell(tree)...)
+	}
 	for _, name := range s {
 		if slices.Contains(sensitiveDirectories, name) {
 			return true

@@ -37,8 +37,14 @@ func Asks(sandbox *cri.PodSandboxConfig, container *cri.ContainerConfig, host Ho
 
 type collector struct{ asks []policy.Ask }
 
+// maxDetail bounds what is remembered and shown of one ask, in bytes. A pod chooses the text.
+const maxDetail = 512
+
 func (c *collector) ask(parameter, detail string) {
-	c.asks = append(c.asks, policy.Ask{Parameter: parameter, Detail: detail})
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	c.asks = append(c.asks, policy.Ask{Parameter: parameter, Detail: strings.Clone(detail)})
 }
 
 func (c *collector) askIf(condition bool, parameter, detail string) {
@@ -164,8 +170,14 @@ func (c *collector) confinement(sandbox *cri.PodSandboxConfig, container *cri.Co
 	if sc.GetPrivileged() {
 		return // the kubelet sends no paths for it, and privileged says more
 	}
-	c.askIf(len(sc.GetMaskedPaths()) == 0, "unmasked-proc", "no masked paths")
-	c.askIf(len(sc.GetReadonlyPaths()) == 0, "unmasked-proc", "no read-only paths")
+	switch masked, readonly := len(sc.GetMaskedPaths()) > 0, len(sc.GetReadonlyPaths()) > 0; {
+	case !masked && !readonly:
+		c.ask("unmasked-proc", "no masked and no read-only paths")
+	case !masked:
+		c.ask("unmasked-proc", "no masked paths")
+	case !readonly:
+		c.ask("unmasked-proc", "no read-only paths")
+	}
 }
 
 func (c *collector) profile(kind string, profile *cri.SecurityProfile, deprecated string) {

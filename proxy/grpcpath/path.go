@@ -37,11 +37,12 @@ type Options struct {
 
 // Path is a data path between one listener and one runtime.
 type Path struct {
-	guard   wire.Guard
-	options Options
-	runtime *grpc.ClientConn
-	server  *grpc.Server
-	closing context.CancelFunc
+	guard    wire.Guard
+	observer wire.Observer // nil when the guard is none
+	options  Options
+	runtime  *grpc.ClientConn
+	server   *grpc.Server
+	closing  context.CancelFunc
 }
 
 // Dial makes the one connection to the runtime that listens on the unix socket at path. The runtime
@@ -69,6 +70,7 @@ func Dial(path string) (*grpc.ClientConn, error) {
 func New(runtime *grpc.ClientConn, guard wire.Guard, options Options) *Path {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Path{guard: guard, options: options, runtime: runtime, closing: cancel}
+	p.observer, _ = guard.(wire.Observer)
 	p.server = grpc.NewServer(
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.UnknownServiceHandler(p.handle),
@@ -157,12 +159,35 @@ func (p *Path) forward(ctx context.Context, cancel context.CancelFunc, method st
 	if err != nil {
 		return err
 	}
+	sent, answered := p.observe(method)
 	go func() {
-		if err := requests(client, runtime); err != nil {
+		if err := requests(client, runtime, sent); err != nil {
 			cancel() // the client is gone: so is its call
 		}
 	}()
-	return responses(runtime, client, nil)
+	return responses(runtime, client, answered)
+}
+
+// observe returns what is to see the first request and the first response of a call, nil for nobody.
+func (p *Path) observe(method string) (sent, answered func([]byte)) {
+	if p.observer == nil || !p.observer.Observes(method) {
+		return nil, nil
+	}
+	request := make(chan []byte, 1)
+	sent = func(message []byte) {
+		select {
+		case request <- message:
+		default:
+		}
+	}
+	answered = func(response []byte) {
+		select {
+		case first := <-request:
+			p.observer.Observed(method, first, response)
+		default:
+		}
+	}
+	return sent, answered
 }
 
 // forwardGuarded carries a guarded call. All of these are unary: their one message is shown to the
@@ -210,7 +235,7 @@ func single(client grpc.ServerStream) (*message, error) {
 }
 
 // requests forwards what the client sends until it has sent everything or the call has ended.
-func requests(client grpc.ServerStream, runtime grpc.ClientStream) error {
+func requests(client grpc.ServerStream, runtime grpc.ClientStream, sent func([]byte)) error {
 	for {
 		m := &message{}
 		switch err := client.RecvMsg(m); {
@@ -218,6 +243,9 @@ func requests(client grpc.ServerStream, runtime grpc.ClientStream) error {
 			return runtime.CloseSend()
 		case err != nil:
 			return err
+		}
+		if sent != nil {
+			sent(m.data.Materialize())
 		}
 		if err := runtime.SendMsg(m); err != nil {
 			return nil // the runtime has ended the call, and responses says how

@@ -32,3 +32,16 @@ type Call struct {
 	Took    time.Duration
 	Guarded bool
 }
+
+// Observer is a Guard that also wants to see calls in which it has no say. They pass as if nobody
+// looked.
+type Observer interface {
+	// Observes says whether calls of method are shown to Observed. It is asked once for every call
+	// that is not guarded, and must be cheap.
+	Observes(method string) bool
+
+	// Observed is shown the request and the first response message of an observed call, before the
+	// client has all of the latter. It must not wait, and must not keep or change the messages. A
+	// call that has no such pair, or a larger one than the data path cares to keep, is not shown.
+	Observed(method string, request, response []byte)
+}

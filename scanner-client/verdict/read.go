@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,13 +16,47 @@ const (
 	FileKind = "Verdict"
 	// MaxFileSize bounds one verdict file, in bytes; 200 findings are about 50 KiB.
 	MaxFileSize = 32 << 20
+	// MaxFindings bounds the findings of each kind in one verdict. The largest images known have some
+	// 10,000.
+	MaxFindings = 100_000
 )
 
-// file is the JSON form of a Verdict: the same, with a heading that says what it is.
+// file is the JSON form of a Verdict: the same, with a heading that says what it is. Its findings
+// stand in for those of the Verdict while it is read and written.
 type file struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	*Verdict
+	Vulnerabilities limited[Vulnerability] `json:"vulnerabilities,omitempty"`
+	Malware         limited[Malware]       `json:"malware,omitempty"`
+	Secrets         limited[Secret]        `json:"secrets,omitempty"`
+}
+
+// limited is a list that refuses to grow without bound: three bytes of JSON can be a finding of 200
+// bytes in memory.
+type limited[F any] []F
+
+func (l *limited[F]) UnmarshalJSON(data []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	start, err := decoder.Token()
+	if err != nil || start == nil {
+		return err
+	}
+	if start != json.Delim('[') {
+		return errors.New("findings are not a list")
+	}
+	for decoder.More() {
+		if len(*l) == MaxFindings {
+			return fmt.Errorf("more than %d findings of one kind", MaxFindings)
+		}
+		var finding F
+		if err := decoder.Decode(&finding); err != nil {
+			return err
+		}
+		*l = append(*l, finding)
+	}
+	return nil
 }
 
 // ErrTooLarge is returned for input of more than MaxFileSize bytes.
@@ -48,6 +83,7 @@ func Read(r io.Reader) (*Verdict, error) {
 	case f.APIVersion != APIVersion || f.Kind != FileKind:
 		return nil, fmt.Errorf("not a verdict: apiVersion %q, kind %q; write %q and %q", f.APIVersion, f.Kind, APIVersion, FileKind)
 	}
+	f.Verdict.Vulnerabilities, f.Verdict.Malware, f.Verdict.Secrets = f.Vulnerabilities, f.Malware, f.Secrets
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
@@ -58,13 +94,17 @@ func Read(r io.Reader) (*Verdict, error) {
 func Write(w io.Writer, v *Verdict) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(file{APIVersion: APIVersion, Kind: FileKind, Verdict: v})
+	return encoder.Encode(file{
+		APIVersion: APIVersion, Kind: FileKind, Verdict: v,
+		Vulnerabilities: v.Vulnerabilities, Malware: v.Malware, Secrets: v.Secrets,
+	})
 }
 
 var (
-	imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	md5Hex  = regexp.MustCompile(`^([0-9a-f]{32})?$`)
-	sha256  = regexp.MustCompile(`^([0-9a-f]{64})?$`)
+	imageID  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	md5Hex   = regexp.MustCompile(`^([0-9a-f]{32})?$`)
+	sha256   = regexp.MustCompile(`^([0-9a-f]{64})?$`)
+	redacted = regexp.MustCompile(`(?s)^(.{0,4}\*+)?$`)
 )
 
 // ValidImageID says whether id is "sha256:" and 64 lower-case hexadecimal digits.
@@ -84,8 +124,8 @@ func (v *Verdict) validate() error {
 	for i, kind := range v.Scanned {
 		expect(kind == KindVulnerabilities || kind == KindMalware || kind == KindSecrets, "scanned[%d]: unknown kind %q; write one of %v", i, kind, Kinds())
 	}
-	for kind, found := range map[Kind]int{KindVulnerabilities: len(v.Vulnerabilities), KindMalware: len(v.Malware), KindSecrets: len(v.Secrets)} {
-		expect(found == 0 || v.Covers(kind), "%s: has findings but is not listed in scanned", kind)
+	for _, kind := range Kinds() {
+		expect(v.count(kind) == 0 || v.Covers(kind), "%s: has findings but is not listed in scanned", kind)
 	}
 	for i, found := range v.Vulnerabilities {
 		expect(found.ID != "", "vulnerabilities[%d].id: required", i)
@@ -99,6 +139,8 @@ func (v *Verdict) validate() error {
 	for i, found := range v.Secrets {
 		expect(found.Type != "", "secrets[%d].type: required", i)
 		expect(sha256.MatchString(found.SHA256), "secrets[%d].sha256: write 64 lower-case hexadecimal digits", i)
+		// The message must not quote what may be the whole secret.
+		expect(redacted.MatchString(found.Redacted), "secrets[%d].redacted: write at most the first 4 characters of the secret, then asterisks only", i)
 	}
 	return errors.Join(mistakes...)
 }

@@ -2,6 +2,7 @@ package verdict_test
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -48,11 +49,15 @@ func TestEveryMistakeInAVerdictFileSaysWhatToWriteInstead(t *testing.T) {
 		"findings not scanned": {strings.Replace(good, `    "vulnerabilities",`+"\n", "", 1), "vulnerabilities: has findings but is not listed in scanned"},
 		"unknown kind":         {strings.Replace(good, `    "malware",`, `    "viruses",`, 1), `scanned[1]: unknown kind "viruses"`},
 		"short MD5":            {strings.Replace(good, strings.Repeat("0", 32), "00", 1), "malware[0].md5: write 32"},
+		"whole secret":         {strings.Replace(good, `"level": "High"`, `"level": "High", "redacted": "hunter2hunter2"`, 1), "secrets[0].redacted: write at most the first 4"},
+		"no list":              {strings.Replace(good, `"malware": [`, `"malware": {}, "x": [`, 1), "findings are not a list"},
+		"endless findings":     {strings.Replace(good, `"malware": [`, `"malware": [`+strings.Repeat("{},", verdict.MaxFindings), 1), "more than 100000 findings"},
 		"no scanner":           {strings.Replace(good, `"test"`, `""`, 1), "scanner.name: required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := verdict.Read(strings.NewReader(c.in))
 			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "hunter2")
 		})
 	}
 }
@@ -89,4 +94,15 @@ func FuzzReadNeverPanicsAndWritesBackWhatItRead(f *testing.F) {
 		_, err = verdict.Read(&again)
 		require.NoError(t, err)
 	})
+}
+
+func TestTheExampleInTheDocsIsAVerdict(t *testing.T) {
+	page, err := os.ReadFile("../../docs/verdicts.md")
+	require.NoError(t, err)
+	_, example, ok := strings.Cut(string(page), "```json\n")
+	require.True(t, ok)
+	example, _, _ = strings.Cut(example, "```")
+	v, err := verdict.Read(strings.NewReader(example))
+	require.NoError(t, err)
+	require.Equal(t, verdict.Kinds(), v.Scanned)
 }

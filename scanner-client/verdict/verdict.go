@@ -8,7 +8,7 @@ package verdict
 
 import "time"
 
-// Verdict is every finding of one image. docs/verdict-file.md describes the JSON form for users.
+// Verdict is every finding of one image. docs/verdicts.md describes the JSON form for users.
 type Verdict struct {
 	// ImageID is "sha256:" and 64 hexadecimal digits: the digest of the image config, which is what
 	// the runtime runs. Names of the image are hints and do not stand here.

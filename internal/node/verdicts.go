@@ -1,0 +1,136 @@
+package node
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"time"
+
+	scanner "portcullis/scanner-client"
+	"portcullis/scanner-client/reports"
+)
+
+const (
+	// snapshotInterval is how often the verdict cache is kept for the next start; it is also kept when
+	// the daemon stops.
+	snapshotInterval = 5 * time.Minute
+	// warmRetry is how long to wait for a runtime that does not list its images yet.
+	warmRetry = time.Second
+)
+
+// openVerdicts makes the cache of verdicts and its sources, with what an earlier run knew.
+func (n *Node) openVerdicts() error {
+	chain, err := n.openSources()
+	if err != nil {
+		return err
+	}
+	n.chain = chain
+	n.verdicts, err = scanner.NewCache(chain, scanner.CacheOptions{
+		Size: n.config.VerdictCache.Size, TTL: n.config.VerdictCache.TTL, Timeout: n.config.Timeouts.Decision,
+		Images: n.images, Now: n.now,
+	})
+	if err != nil {
+		return err
+	}
+	n.onStop(n.verdicts.Close)
+	restored, err := n.verdicts.Restore(n.snapshotFile())
+	if err != nil {
+		n.log.WithError(err).Error("verdicts kept from before the start cannot be used; images are looked up again")
+	}
+	for _, folder := range n.folders {
+		if err := folder.Restore(folder.index); err != nil {
+			n.log.WithError(err).Error("all reports are read again")
+		}
+	}
+	n.log.WithField("verdicts", restored).Debug("verdicts restored")
+	n.onStop(n.snapshot)
+	return nil
+}
+
+func (n *Node) snapshotFile() string { return filepath.Join(n.config.State, "verdicts.snapshot") }
+
+// snapshot keeps the verdicts and, with them, which reports they came from: reports that change while
+// the daemon is away are then noticed at the next start.
+func (n *Node) snapshot() error {
+	indices := make([]*reports.Index, len(n.folders))
+	for i, folder := range n.folders {
+		indices[i] = folder.Index()
+	}
+	failures := []error{n.verdicts.Save(n.snapshotFile())}
+	for i, folder := range n.folders {
+		failures = append(failures, indices[i].Save(folder.index))
+	}
+	return errors.Join(failures...)
+}
+
+func (n *Node) snapshotNowAndThen() {
+	ticker := time.NewTicker(snapshotInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-ticker.C:
+			if err := n.snapshot(); err != nil {
+				n.log.WithError(err).Error("state folder")
+			}
+		}
+	}
+}
+
+// refresh brings the index of a folder of reports up to date, forgets the verdicts that may have
+// changed, and looks those up again before they are needed.
+func (n *Node) refresh(folder *reportsFolder) {
+	change, err := folder.Refresh()
+	if err != nil {
+		n.log.WithError(err).Error("reports cannot be listed; those known before are still used")
+		return
+	}
+	for _, problem := range change.Problems {
+		n.log.WithError(problem).Error("report is not used")
+	}
+	for _, warning := range change.Warnings {
+		n.log.Warn("report: " + warning)
+	}
+	if change.Files == 0 {
+		return
+	}
+	forgotten := n.verdicts.ForgetWhere(change.Concerns)
+	n.log.WithField("reports", change.Files).Info("reports changed")
+	if len(forgotten) > 0 {
+		n.tasks.Go(func() { n.warm(func(image scanner.Image) bool { return slices.Contains(forgotten, image.ID) }) })
+	}
+}
+
+// warm looks up those images on this node that are wanted, a few at a time, once the runtime lists
+// them.
+func (n *Node) warm(wanted func(scanner.Image) bool) {
+	retry := time.NewTicker(warmRetry)
+	defer retry.Stop()
+	for {
+		images, err := n.images.all(n.ctx)
+		if err == nil {
+			n.verdicts.Warm(n.ctx, slices.DeleteFunc(images, func(i scanner.Image) bool { return !wanted(i) }))
+			return
+		}
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-retry.C:
+		}
+	}
+}
+
+func (n *Node) reportFiles() (files, broken int) {
+	for _, folder := range n.folders {
+		f, b := folder.Len()
+		files, broken = files+f, broken+b
+	}
+	return files, broken
+}
+
+// prefetch looks up an image as soon as it is seen, so that its container need not wait.
+type prefetch struct{ verdicts *scanner.Cache }
+
+// ImageSeen begins the lookup.
+func (p prefetch) ImageSeen(imageID string) { p.verdicts.Prefetch(imageID) }
