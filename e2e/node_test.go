@@ -85,6 +85,15 @@ func (n *node) startAgain() {
 	}, patience, 20*time.Millisecond)
 }
 
+// restart ends the daemon and starts it again, and waits until it has read the verdicts.
+func (n *node) restart() {
+	n.t.Helper()
+	files := n.metric(verdictFiles)
+	require.NoError(n.t, n.Stop())
+	n.startAgain()
+	n.knowsVerdicts(files)
+}
+
 func (n *node) dial(socket string) *lab.CRI {
 	cri, err := lab.Dial(socket)
 	require.NoError(n.t, err)
@@ -197,7 +206,13 @@ func (n *node) scanned(imageID string, found ...verdict.Vulnerability) {
 func (n *node) scannedRisky(imageID string) {
 	files := n.metric(verdictFiles)
 	n.scanned(imageID, log4shell)
-	require.Eventually(n.t, func() bool { return n.metric(verdictFiles) > files }, patience, 20*time.Millisecond)
+	n.knowsVerdicts(files + 1)
+}
+
+// knowsVerdicts waits until the daemon has found so many verdict files.
+func (n *node) knowsVerdicts(files float64) {
+	n.t.Helper()
+	require.Eventually(n.t, func() bool { return n.metric(verdictFiles) >= files }, patience, 20*time.Millisecond)
 }
 
 const verdictFiles = "portcullis_verdict_files"
@@ -221,9 +236,14 @@ metadata: {name: %s}
 spec:
   enabled: true
   effect: {mode: %s}
-  scope: {images: {all: true}}
+  scope: %s
   %s
-`, name, effect, rules)
+`, name, effect, everywhere, rules)
 }
+
+const everywhere = "{images: {all: true}}"
+
+// within gives a policy another scope.
+func within(scope, policy string) string { return strings.Replace(policy, everywhere, scope, 1) }
 
 func bundle(policies ...string) string { return strings.Join(policies, "") }

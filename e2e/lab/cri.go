@@ -62,9 +62,10 @@ func (c *CRI) Pull(ctx context.Context, reference string) (string, error) {
 
 // Pod says what the sandbox of a pod asks for.
 type Pod struct {
-	Name       string
-	Namespace  string // "default" when empty
-	Privileged bool
+	Name        string
+	Namespace   string // "default" when empty
+	Privileged  bool
+	HostNetwork bool
 }
 
 // Sandbox is a pod that runs, without containers at first.
@@ -78,6 +79,10 @@ func (c *CRI) RunPod(ctx context.Context, pod Pod) (*Sandbox, error) {
 	if pod.Namespace == "" {
 		pod.Namespace = "default"
 	}
+	network := runtime.NamespaceMode_POD
+	if pod.HostNetwork {
+		network = runtime.NamespaceMode_NODE
+	}
 	uid := randomHex()
 	logs, err := Dir(filepath.Join("pod-logs", uid))
 	if err != nil {
@@ -88,8 +93,11 @@ func (c *CRI) RunPod(ctx context.Context, pod Pod) (*Sandbox, error) {
 		Labels:       podLabels(pod.Name, pod.Namespace, uid),
 		LogDirectory: logs,
 		Linux: &runtime.LinuxPodSandboxConfig{
-			CgroupParent:    cgroupParent(),
-			SecurityContext: &runtime.LinuxSandboxSecurityContext{Privileged: pod.Privileged},
+			CgroupParent: cgroupParent(),
+			SecurityContext: &runtime.LinuxSandboxSecurityContext{
+				Privileged:       pod.Privileged,
+				NamespaceOptions: &runtime.NamespaceOption{Network: network},
+			},
 		},
 	}
 	response, err := c.Runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: config})
@@ -118,6 +126,7 @@ type Container struct {
 	Privileged      bool
 	AddCapabilities []string
 	ImageVolume     string // image to mount at /volume, "" for none
+	HostPath        string // file or folder of the node to mount at /host, "" for none
 }
 
 // CreateRequest is the request that the kubelet would send for container.
@@ -135,6 +144,9 @@ func (s *Sandbox) CreateRequest(container Container) *runtime.CreateContainerReq
 	if container.ImageVolume != "" {
 		volume := &runtime.ImageSpec{Image: container.ImageVolume}
 		mounts = append(mounts, &runtime.Mount{ContainerPath: "/volume", Image: volume, Readonly: true})
+	}
+	if container.HostPath != "" {
+		mounts = append(mounts, &runtime.Mount{ContainerPath: "/host", HostPath: container.HostPath, Readonly: true})
 	}
 	return &runtime.CreateContainerRequest{
 		PodSandboxId:  s.ID,
@@ -168,7 +180,8 @@ func (c *CRI) Start(ctx context.Context, id string) error {
 	return err
 }
 
-// Run creates and starts a container and waits for its end. The error of a refusal is a gRPC status.
+// Run creates and starts a container that prints something and waits for its end. The error of a
+// refusal is a gRPC status.
 func (c *CRI) Run(ctx context.Context, sandbox *Sandbox, container Container) (output string, err error) {
 	id, err := c.Create(ctx, sandbox, container)
 	if err != nil {
@@ -181,14 +194,11 @@ func (c *CRI) Run(ctx context.Context, sandbox *Sandbox, container Container) (o
 	if err != nil {
 		return "", err
 	}
+	if status.GetExitCode() == 0 {
+		return sandbox.awaitOutput(ctx, container.Name)
+	}
 	output, err = sandbox.Output(container.Name)
-	if err != nil {
-		return "", err
-	}
-	if status.GetExitCode() != 0 {
-		return output, fmt.Errorf("container %s exited with %d: %s", container.Name, status.GetExitCode(), output)
-	}
-	return output, nil
+	return output, errors.Join(fmt.Errorf("container %s exited with %d: %s", container.Name, status.GetExitCode(), output), err)
 }
 
 // Wait waits until a container has exited.
@@ -207,6 +217,24 @@ func (c *CRI) Wait(ctx context.Context, id string) (*runtime.ContainerStatus, er
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waiting for container %s: %w", id, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// awaitOutput waits until a container has printed something: containerd writes the log on its own time,
+// also after the container has exited.
+func (s *Sandbox) awaitOutput(ctx context.Context, container string) (string, error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		output, err := s.Output(container)
+		if err != nil || output != "" {
+			return output, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("waiting for output of container %s: %w", container, ctx.Err())
 		case <-tick.C:
 		}
 	}

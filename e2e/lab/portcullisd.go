@@ -7,13 +7,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"portcullis/scanner-client/verdict"
@@ -21,10 +21,11 @@ import (
 
 // Portcullisd is the daemon under test, with a folder of its own for all that it reads and writes.
 type Portcullisd struct {
-	Socket string // what it listens on
-	Node   string // its node's name, also in its events
-	Config string // path of its configuration file
-	Path   string // of the executable
+	Socket   string // what it listens on
+	Node     string // its node's name, also in its events
+	Config   string // path of its configuration file
+	Policies string // folder of its policies
+	Path     string // of the executable
 	*process
 
 	dir     string
@@ -56,28 +57,21 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 	if err != nil {
 		return nil, err
 	}
-	root, err := repository()
-	if err != nil {
-		return nil, err
-	}
-	path, err := program(filepath.Join(root, "bin", "portcullisd"), "make build")
-	if err != nil {
-		return nil, err
-	}
-	metrics, err := freeAddress()
+	path, err := built("portcullisd")
 	if err != nil {
 		return nil, err
 	}
 	d := &Portcullisd{
-		Socket:  filepath.Join(dir, "run", "portcullis.sock"),
-		Node:    node,
-		Config:  filepath.Join(dir, "config.yaml"),
-		Path:    path,
-		dir:     dir,
-		metrics: metrics,
+		Socket:   filepath.Join(dir, "run", "portcullis.sock"),
+		Node:     node,
+		Config:   filepath.Join(dir, "config.yaml"),
+		Policies: filepath.Join(dir, "policies"),
+		Path:     path,
+		dir:      dir,
+		metrics:  metricsAddress(),
 	}
 	config := strings.NewReplacer(
-		"{dir}", dir, "{runtime}", runtimeSocket, "{node}", node, "{metrics}", metrics,
+		"{dir}", dir, "{runtime}", runtimeSocket, "{node}", node, "{metrics}", d.metrics,
 		"{foldInterval}", cmp.Or(options.FoldInterval, 5*time.Minute).String(),
 	).Replace(portcullisdConfig)
 	for _, folder := range []string{"policies", "reports", "state"} {
@@ -123,19 +117,27 @@ func (d *Portcullisd) WriteVerdict(v *verdict.Verdict) error {
 	if err := verdict.Write(&file, v); err != nil {
 		return fmt.Errorf("verdict of %s: %w", v.ImageID, err)
 	}
-	return d.replace(verdictFile(v.ImageID), file.Bytes())
+	return d.replace(filepath.Join("reports", verdictFile(v.ImageID)), file.Bytes())
 }
 
 // RemoveVerdict removes what WriteVerdict has put there.
 func (d *Portcullisd) RemoveVerdict(imageID string) error {
-	if err := os.Remove(filepath.Join(d.dir, verdictFile(imageID))); err != nil {
+	if err := os.Remove(d.Verdict(imageID)); err != nil {
 		return fmt.Errorf("removing verdict: %w", err)
 	}
 	return nil
 }
 
-func verdictFile(imageID string) string {
-	return filepath.Join("reports", strings.ReplaceAll(imageID, ":", "-")+".json")
+// Verdict is the path of the file that WriteVerdict writes.
+func (d *Portcullisd) Verdict(imageID string) string {
+	return filepath.Join(d.dir, "reports", verdictFile(imageID))
+}
+
+func verdictFile(imageID string) string { return strings.ReplaceAll(imageID, ":", "-") + ".json" }
+
+// WriteState replaces a file of the state folder, while the daemon does not run.
+func (d *Portcullisd) WriteState(file, content string) error {
+	return d.replace(filepath.Join("state", file), []byte(content))
 }
 
 func (d *Portcullisd) replace(file string, content []byte) error {
@@ -183,12 +185,12 @@ func (d *Portcullisd) get(ctx context.Context, path string) (string, error) {
 	return string(body), nil
 }
 
-// freeAddress finds a port that is free: in the lab's own network nobody else takes it.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+// metricsAddresses counts those given away.
+var metricsAddresses atomic.Uint32
+
+// metricsAddress gives every daemon an address of its own: a port of a shared one that is free now may
+// have become some client's when the daemon starts again.
+func metricsAddress() string {
+	n := metricsAddresses.Add(1)
+	return fmt.Sprintf("127.1.%d.%d:9464", n>>8, n&0xff)
 }

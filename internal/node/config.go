@@ -226,7 +226,7 @@ func (c *Config) host() privilege.Host {
 		}
 	}
 	return privilege.Host{
-		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Listen}, Sensitive: own,
+		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Runtime + ".ttrpc", c.Listen}, Sensitive: own,
 		ResolveSymlinks: filepath.EvalSymlinks,
 		// The first process sees what the kubelet mounts also where we have a mount namespace of our own.
 		Mounts: func() ([]byte, error) { return os.ReadFile("/proc/1/mountinfo") },

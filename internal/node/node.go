@@ -43,7 +43,9 @@ type Node struct {
 	chain    *scanner.Chain
 	verdicts *scanner.Cache
 	images   runtimeImages
-	path     *grpcpath.Path
+
+	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
+	path       *grpcpath.Path
 
 	socket    *socket
 	http      net.Listener // nil when no metrics are served

@@ -27,7 +27,7 @@ func (n *Node) openVerdicts() error {
 	n.chain = chain
 	n.verdicts, err = scanner.NewCache(chain, scanner.CacheOptions{
 		Size: n.config.VerdictCache.Size, TTL: n.config.VerdictCache.TTL, Timeout: n.config.Timeouts.Decision,
-		Images: n.images, Now: n.now,
+		FlightTimeout: n.config.lookupTime(), Images: n.images, Now: n.now,
 	})
 	if err != nil {
 		return err
@@ -47,11 +47,23 @@ func (n *Node) openVerdicts() error {
 	return nil
 }
 
+// lookupTime is what asking every source may take.
+func (c *Config) lookupTime() time.Duration {
+	total := time.Minute
+	for _, s := range c.Sources {
+		total += s.Timeout
+	}
+	return total
+}
+
 func (n *Node) snapshotFile() string { return filepath.Join(n.config.State, "verdicts.snapshot") }
 
 // snapshot keeps the verdicts and, with them, which reports they came from: reports that change while
 // the daemon is away are then noticed at the next start.
 func (n *Node) snapshot() error {
+	// A report that arrives between the two would be known and its image's old verdict kept.
+	n.refreshing.Lock()
+	defer n.refreshing.Unlock()
 	indices := make([]*reports.Index, len(n.folders))
 	for i, folder := range n.folders {
 		indices[i] = folder.Index()
@@ -81,7 +93,10 @@ func (n *Node) snapshotNowAndThen() {
 // refresh brings the index of a folder of reports up to date, forgets the verdicts that may have
 // changed, and looks those up again before they are needed.
 func (n *Node) refresh(folder *reportsFolder) {
+	n.refreshing.Lock()
 	change, err := folder.Refresh()
+	forgotten := n.verdicts.ForgetWhere(change.Concerns)
+	n.refreshing.Unlock()
 	if err != nil {
 		n.log.WithError(err).Error("reports cannot be listed; those known before are still used")
 		return
@@ -95,7 +110,6 @@ func (n *Node) refresh(folder *reportsFolder) {
 	if change.Files == 0 {
 		return
 	}
-	forgotten := n.verdicts.ForgetWhere(change.Concerns)
 	n.log.WithField("reports", change.Files).Info("reports changed")
 	if len(forgotten) > 0 {
 		n.tasks.Go(func() { n.warm(func(image scanner.Image) bool { return slices.Contains(forgotten, image.ID) }) })

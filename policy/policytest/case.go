@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -158,6 +157,10 @@ func message(from any, into proto.Message) error {
 	if from == nil {
 		return nil
 	}
+	if fields, ok := from.(map[string]any); ok {
+		// Nobody judges the environment, and people write its values as text where the CRI has bytes.
+		delete(fields, "envs")
+	}
 	text, err := json.Marshal(from)
 	if err != nil {
 		return err
@@ -194,28 +197,29 @@ func (h *Host) build() privilege.Host {
 	}
 }
 
-// resolve follows the links of a node on which every path exists.
+// resolve follows the links of a node on which every path exists, part by part as the kernel does.
 func (h *Host) resolve(name string) (string, error) {
-	for range 40 {
-		link := h.firstLink(name)
-		if link == "" {
-			return name, nil
-		}
-		target := h.Symlinks[link]
-		if !path.IsAbs(target) {
-			target = path.Join(path.Dir(link), target)
-		}
-		name = path.Join(target, strings.TrimPrefix(name, link))
-	}
-	return "", errors.New("too many links")
+	return h.walk("/", name, 0)
 }
 
-// firstLink returns the shortest part of name that is a link, "" when none is.
-func (h *Host) firstLink(name string) string {
-	for _, link := range slices.Sorted(maps.Keys(h.Symlinks)) {
-		if name == link || strings.HasPrefix(name, link+"/") {
-			return link
+func (h *Host) walk(from, name string, links int) (string, error) {
+	if links > 40 {
+		return "", errors.New("too many links")
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		next := path.Join(from, part)
+		target, ok := h.Symlinks[next]
+		switch {
+		case !ok:
+			from = next
+			continue
+		case path.IsAbs(target):
+			from = "/"
+		}
+		var err error
+		if from, err = h.walk(from, target, links+1); err != nil {
+			return "", err
 		}
 	}
-	return ""
+	return from, nil
 }

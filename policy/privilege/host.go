@@ -48,25 +48,47 @@ var wellKnownSockets = []string{
 // resolved. The two are compared one by one, since a link may change its target.
 type spelling []string
 
-// spell cleans name and resolves its links. What does not exist yet is resolved as far as it exists:
-// runtimes create missing host paths.
+// spell cleans name and resolves its links, those before a .. too, as the kernel does. What does not
+// exist yet is resolved as far as it exists: runtimes create missing host paths.
 func (h Host) spell(name string) spelling {
 	written := clean(name)
 	names := spelling{written}
 	if h.ResolveSymlinks == nil {
 		return names
 	}
-	for dir := written; ; dir = path.Dir(dir) {
+	for dir, rest := "/"+strings.TrimLeft(name, "/"), ""; dir != ""; {
 		if real, err := h.ResolveSymlinks(dir); err == nil {
-			if resolved := clean(path.Join(real, strings.TrimPrefix(written, dir))); resolved != written {
+			if resolved := clean(real + "/" + rest); resolved != written {
 				names = append(names, resolved)
 			}
-			return names
+			break
 		}
-		if dir == "/" {
-			return names
-		}
+		last := strings.LastIndexByte(dir, '/')
+		dir, rest = dir[:last], dir[last+1:]+"/"+rest
 	}
+	return names
+}
+
+// unstable returns the first link on the way to name that stands where it may be exchanged, "" when
+// there is none: whoever can write to its directory decides what the runtime will find behind it. Links in
+// directories of the system are as firm as these are.
+func (h Host) unstable(name string) string {
+	if h.ResolveSymlinks == nil {
+		return ""
+	}
+	real := "/"
+	for part := range strings.SplitSeq(clean(name), "/") {
+		next := path.Join(real, part)
+		resolved, err := h.ResolveSymlinks(next)
+		switch {
+		case err != nil:
+			return "" // nothing is there yet
+		case clean(resolved) != clean(next) && !h.sensitive(spelling{clean(real)}):
+			return next
+		}
+		real = resolved
+	}
+	return ""
 }
 
 func (s spelling) String() string { return strings.Join(s, " → ") }

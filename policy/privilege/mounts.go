@@ -29,9 +29,15 @@ func (c *collector) mounts(sandbox *cri.PodSandboxConfig, container *cri.Contain
 		}
 		c.ask("host-path", detail)
 		c.askIf(!mount.GetReadonly(), "host-path-writable", detail)
-		c.askIf(host.sensitive(foreign), "host-path-sensitive", detail)
-		c.askIf(host.socket(foreign), "runtime-socket", detail)
+		sensitive, socket := host.sensitive(foreign), host.socket(foreign)
+		c.askIf(sensitive, "host-path-sensitive", detail)
+		c.askIf(socket, "runtime-socket", detail)
 		c.askIf(!mount.GetReadonly() && slices.Contains(foreign, "/"), "host-root-writable", detail)
+		if link := host.unstable(mount.GetHostPath()); link != "" {
+			detail += ", through the link " + link + ", which may be exchanged"
+			c.askIf(!sensitive, "host-path-sensitive", detail)
+			c.askIf(!socket, "runtime-socket", detail)
+		}
 	}
 }
 

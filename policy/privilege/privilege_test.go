@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"slices"
 	"testing"
 
@@ -53,10 +54,26 @@ func TestALinkOnTheWayToWhatDoesNotExistYetIsFollowed(t *testing.T) {
 	require.NoError(t, os.Symlink("/etc", filepath.Join(root, "link")))
 	path := filepath.Join(root, "link", "does-not-exist-yet", "x")
 	asks := mounting(path, privilege.Host{ResolveSymlinks: filepath.EvalSymlinks})
+	resolved := path + " → /etc/does-not-exist-yet/x"
 	require.Equal(t, []policy.Ask{
-		{Parameter: "host-path-sensitive", Detail: path + " → /etc/does-not-exist-yet/x"},
-		{Parameter: "host-path", Detail: path + " → /etc/does-not-exist-yet/x"},
+		{Parameter: "runtime-socket", Detail: resolved + ", through the link " + filepath.Join(root, "link") + ", which may be exchanged"},
+		{Parameter: "host-path-sensitive", Detail: resolved},
+		{Parameter: "host-path", Detail: resolved},
 	}, asks)
+}
+
+// /var/run and the like are as firm as the system itself.
+func TestLinksOfTheSystemAreNotTakenForOnesThatMayChange(t *testing.T) {
+	links := map[string]string{"/bin": "/usr/bin", "/srv": "/var/srv"}
+	host := privilege.Host{ResolveSymlinks: func(path string) (string, error) {
+		for link, target := range links {
+			if rest, ok := strings.CutPrefix(path, link); ok {
+				return target + rest, nil
+			}
+		}
+		return filepath.Clean(path), nil
+	}}
+	require.Equal(t, []policy.Ask{{Parameter: "host-path", Detail: "/srv/data → /var/srv/data"}}, mounting("/srv/data", host))
 }
 
 func TestPathsThatCannotBeResolvedAreTakenAsWritten(t *testing.T) {

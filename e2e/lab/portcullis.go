@@ -1,0 +1,63 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// Portcullis runs the command line for people and returns what it prints and its exit status.
+func Portcullis(arguments ...string) (output string, status int, err error) {
+	path, err := built("portcullis")
+	if err != nil {
+		return "", 0, err
+	}
+	command := exec.Command(path, arguments...)
+	var problem bytes.Buffer
+	command.Stderr = &problem
+	printed, err := command.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() && problem.Len() == 0 {
+		return string(printed), exit.ExitCode(), nil
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("portcullis %q: %w: %s", arguments, err, problem.String())
+	}
+	return string(printed), 0, nil
+}
+
+// building keeps two tests from making the same copy.
+var building sync.Mutex
+
+// built finds what make build has left in bin. It gives a copy, for a build while the lab runs must not
+// exchange a daemon between its stop and its start.
+func built(name string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
+	dir, err := Dir("bin")
+	if err != nil {
+		return "", err
+	}
+	copied := filepath.Join(dir, name)
+	if _, err := os.Stat(copied); err == nil {
+		return copied, nil
+	}
+	root, err := repository()
+	if err != nil {
+		return "", err
+	}
+	path, err := program(filepath.Join(root, "bin", name), "make build")
+	if err != nil {
+		return "", err
+	}
+	// Another process writes it: whatever this one has open for writing, a child that is just being
+	// started has too, and then the kernel runs it for nobody.
+	if output, err := exec.Command("cp", path, copied).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("copying %s: %w: %s", name, err, output)
+	}
+	return copied, nil
+}
