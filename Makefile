@@ -42,7 +42,7 @@ e2e: build packages $(CONTAINERD) ## real containerd 1.6 and 2.4, runc, journald
 	cd e2e && go test -count=1 -timeout 20m ./...
 
 bench: ## benchmarks; docs/performance.md has the figures
-	go test -run '^$$' -bench . -count 5 ./policy ./scanner-client
+	go test -run '^$$' -bench . -count 5 ./policy ./scanner-client/...
 
 FUZZTIME := 30s
 fuzz: ## every fuzz target for FUZZTIME

@@ -29,7 +29,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(arguments []string, out, errOut io.Writer) int {
 	command := &cobra.Command{
 		Use:           "portcullis",
-		Short:         "Checks, explains and tests the policies that decide which images may start",
+		Short:         "Checks, explains and tests policies, and scans images",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -37,7 +37,7 @@ func run(arguments []string, out, errOut io.Writer) int {
 	command.SetArgs(arguments)
 	command.SetOut(out)
 	command.SetErr(errOut)
-	command.AddCommand(policyCommand())
+	command.AddCommand(policyCommand(), scanCommand())
 	err := command.Execute()
 	switch {
 	case err == nil:

@@ -179,3 +179,10 @@ func TestWrongUsageIsAnError(t *testing.T) {
 		require.Contains(t, errOut, c.want)
 	}
 }
+
+func TestScanSaysWhereItsProgramShouldBe(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	code, _, errOut := call(t, nil, "scan", "--help")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "portcullis-scan is neither beside this program nor on PATH")
+}
