@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,4 +186,18 @@ func TestScanSaysWhereItsProgramShouldBe(t *testing.T) {
 	code, _, errOut := call(t, nil, "scan", "--help")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "portcullis-scan is neither beside this program nor on PATH")
+}
+
+func TestTenThousandPoliciesInOneFolderAreCheckedTogether(t *testing.T) {
+	many := map[string]string{}
+	for f := range 100 {
+		var file strings.Builder
+		for p := range 100 {
+			fmt.Fprintf(&file, "apiVersion: portcullis/v1\nkind: ImagePolicy\nmetadata: {name: %d-%d}\nspec: {template: RiskyImage, enabled: true, effect: {mode: Immediate}, risk: {vulnerabilities: {cves: [CVE-2026-%d]}}, scope: {images: {all: true}}}\n---\n", f, p, 10000+f*100+p)
+		}
+		many[fmt.Sprintf("%d.yaml", f)] = strings.TrimSuffix(file.String(), "---\n")
+	}
+	code, out, errOut := call(t, many, "policy", "check", "DIR")
+	require.Equal(t, exitOK, code, errOut)
+	require.Contains(t, out, "valid: 10000 policies")
 }
