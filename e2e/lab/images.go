@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -38,15 +40,31 @@ func NewImages() (*Images, error) {
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the payload: %w\n%s", err, output)
 	}
-	layer, err := layerOf(file)
+	program, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("the payload: %w", err)
+	}
+	layer, err := layerOf(map[string]string{Payload[1:]: string(program)})
 	if err != nil {
 		return nil, err
 	}
 	return &Images{layer: layer}, nil
 }
 
-// Image makes an image that runs the payload with arguments, unless a container has its own. Images with different labels have different IDs.
+// Content is what an image holds besides the payload.
+type Content struct {
+	Arguments []string          // of the payload, unless a container has its own
+	Env       []string          // NAME=value
+	Files     map[string]string // path without leading slash → content
+}
+
+// Image makes an image that runs the payload with arguments, unless a container has its own.
 func (i *Images) Image(label string, arguments ...string) (v1.Image, error) {
+	return i.Make(label, Content{Arguments: arguments})
+}
+
+// Make makes an image with this content. Images with different labels have different IDs.
+func (i *Images) Make(label string, content Content) (v1.Image, error) {
 	// Without a platform containerd takes the image for one of another machine.
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: "amd64",
@@ -54,33 +72,41 @@ func (i *Images) Image(label string, arguments ...string) (v1.Image, error) {
 		RootFS:       v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			Entrypoint: []string{Payload},
-			Cmd:        arguments,
+			Cmd:        content.Arguments,
+			Env:        content.Env,
 			Labels:     map[string]string{"lab": label},
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", label, err)
 	}
-	image, err = mutate.AppendLayers(image, i.layer)
+	layers := []v1.Layer{i.layer}
+	if len(content.Files) > 0 {
+		more, err := layerOf(content.Files)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", label, err)
+		}
+		layers = append(layers, more)
+	}
+	image, err = mutate.AppendLayers(image, layers...)
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", label, err)
 	}
 	return image, nil
 }
 
-func layerOf(file string) (v1.Layer, error) {
-	program, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("layer: %w", err)
-	}
+// layerOf makes a layer of files, by path without leading slash.
+func layerOf(files map[string]string) (v1.Layer, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: Payload[1:], Mode: 0o755, Size: int64(len(program))}
-	if err := w.WriteHeader(header); err != nil {
-		return nil, fmt.Errorf("layer: %w", err)
-	}
-	if _, err := w.Write(program); err != nil {
-		return nil, fmt.Errorf("layer: %w", err)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(files[name]))}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, fmt.Errorf("layer: %w", err)
+		}
+		if _, err := io.WriteString(w, files[name]); err != nil {
+			return nil, fmt.Errorf("layer: %w", err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("layer: %w", err)

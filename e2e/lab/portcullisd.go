@@ -25,6 +25,7 @@ type Portcullisd struct {
 	Node     string // its node's name, also in its events
 	Config   string // path of its configuration file
 	Policies string // folder of its policies
+	Reports  string // folder of its reports
 	Path     string // of the executable
 	*process
 
@@ -35,15 +36,21 @@ type Portcullisd struct {
 // PortcullisdOptions are the settings that tests change.
 type PortcullisdOptions struct {
 	FoldInterval time.Duration // of events; default 5m
+	Decision     time.Duration // how long a container waits for its image's verdict; default 2s
+	Sources      string        // of verdicts, in YAML, after the reports folder; default none
+	SourceFailed string        // answer where a verdict could not be had; default Alert
 }
 
 const portcullisdConfig = `listen: {dir}/run/portcullis.sock
 runtime: {runtime}
 policies: {dir}/policies
-reports: {dir}/reports
+sources:
+- {name: reports, reports: {dir}/reports}
+{sources}
 state: {dir}/state
 node: {node}
-timeouts: {decision: 2s}
+timeouts: {decision: {decision}}
+unknown: {sourceFailed: {sourceFailed}}
 verdictCache: {size: 10000}
 events: {foldInterval: {foldInterval}}
 metrics: {address: "{metrics}"}
@@ -66,6 +73,7 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 		Node:     node,
 		Config:   filepath.Join(dir, "config.yaml"),
 		Policies: filepath.Join(dir, "policies"),
+		Reports:  filepath.Join(dir, "reports"),
 		Path:     path,
 		dir:      dir,
 		metrics:  metricsAddress(),
@@ -73,6 +81,8 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 	config := strings.NewReplacer(
 		"{dir}", dir, "{runtime}", runtimeSocket, "{node}", node, "{metrics}", d.metrics,
 		"{foldInterval}", cmp.Or(options.FoldInterval, 5*time.Minute).String(),
+		"{decision}", cmp.Or(options.Decision, 2*time.Second).String(),
+		"{sources}", options.Sources, "{sourceFailed}", cmp.Or(options.SourceFailed, "Alert"),
 	).Replace(portcullisdConfig)
 	for _, folder := range []string{"policies", "reports", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
@@ -117,15 +127,17 @@ func (d *Portcullisd) WriteVerdict(v *verdict.Verdict) error {
 	if err := verdict.Write(&file, v); err != nil {
 		return fmt.Errorf("verdict of %s: %w", v.ImageID, err)
 	}
-	return d.replace(filepath.Join("reports", verdictFile(v.ImageID)), file.Bytes())
+	return d.WriteReport(verdictFile(v.ImageID), file.Bytes())
+}
+
+// WriteReport puts a file into the reports folder.
+func (d *Portcullisd) WriteReport(file string, content []byte) error {
+	return d.replace(filepath.Join("reports", file), content)
 }
 
 // RemoveVerdict removes what WriteVerdict has put there.
 func (d *Portcullisd) RemoveVerdict(imageID string) error {
-	if err := os.Remove(d.Verdict(imageID)); err != nil {
-		return fmt.Errorf("removing verdict: %w", err)
-	}
-	return nil
+	return d.RemoveReport(verdictFile(imageID))
 }
 
 // Verdict is the path of the file that WriteVerdict writes.
@@ -134,6 +146,17 @@ func (d *Portcullisd) Verdict(imageID string) string {
 }
 
 func verdictFile(imageID string) string { return strings.ReplaceAll(imageID, ":", "-") + ".json" }
+
+// RemoveReport removes a file of the reports folder.
+func (d *Portcullisd) RemoveReport(file string) error {
+	if err := os.Remove(filepath.Join(d.dir, "reports", file)); err != nil {
+		return fmt.Errorf("removing report: %w", err)
+	}
+	return nil
+}
+
+// State is the path of a file of the state folder.
+func (d *Portcullisd) State(file string) string { return filepath.Join(d.dir, "state", file) }
 
 // WriteState replaces a file of the state folder, while the daemon does not run.
 func (d *Portcullisd) WriteState(file, content string) error {

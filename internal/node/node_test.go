@@ -318,3 +318,27 @@ func TestTheExamplesInDeployAreValid(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, report, "2 policies")
 }
+
+func TestAReportThatChangedWhileTheDaemonWasAwayIsObeyedFromTheFirstContainerOn(t *testing.T) {
+	clean := strings.Replace(report, `[{"id": "CVE-2021-44228", "severity": "Critical", "package": "log4j-core", "version": "2.14.1", "type": "maven"}]`, "[]", 1)
+	require.NotEqual(t, report, clean)
+	for name, change := range map[string]func(d *daemon){
+		"changed": func(d *daemon) { d.write(t, "reports/r.json", report) },
+		"new":     func(d *daemon) { d.write(t, "reports/later.json", strings.Replace(report, "2026-11-01", "2026-11-02", 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := start(t, map[string]string{"policies/a.yaml": riskyImage("Immediate"), "reports/r.json": clean})
+			require.Equal(t, codes.OK, d.create())
+			require.Eventually(t, func() bool {
+				_, metrics := d.get(t, "/metrics")
+				return strings.Contains(metrics, "portcullis_verdict_cache_size 1")
+			}, 10*time.Second, 10*time.Millisecond)
+			require.NoError(t, d.Stop())
+			change(d)
+			d.run(t)
+			_, err := d.client.Version(t.Context(), &cri.VersionRequest{}) // connects
+			require.NoError(t, err)
+			require.Equal(t, codes.PermissionDenied, d.create())
+		})
+	}
+}

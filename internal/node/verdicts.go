@@ -41,10 +41,22 @@ func (n *Node) openVerdicts() error {
 		if err := folder.Restore(folder.index); err != nil {
 			n.log.WithError(err).Error("all reports are read again")
 		}
+		n.forgetMissed(folder)
 	}
 	n.log.WithField("verdicts", restored).Debug("verdicts restored")
 	n.onStop(n.snapshot)
 	return nil
+}
+
+// forgetMissed forgets the restored verdicts whose reports have changed while the daemon was away, before
+// anybody asks: their containers wait until the reports have been read.
+func (n *Node) forgetMissed(folder *reportsFolder) {
+	change, fresh, err := folder.Missed()
+	if err != nil || fresh {
+		n.verdicts.ForgetAll()
+		return
+	}
+	n.verdicts.ForgetWhere(change.Concerns)
 }
 
 // lookupTime is what asking every source may take.

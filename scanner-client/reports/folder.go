@@ -133,6 +133,30 @@ func (f *Folder) Refresh() (Change, error) {
 	return change, nil
 }
 
+// Missed compares the folder with an index that was restored, without reading a report: which images' reports
+// have changed or gone, and whether there are new ones, which may be about any image.
+func (f *Folder) Missed() (change Change, fresh bool, err error) {
+	present, err := f.list()
+	if err != nil {
+		return Change{}, false, err
+	}
+	change.names = map[string]bool{}
+	files := f.Index().Files
+	for name, file := range files {
+		now, still := present[name]
+		if !still || file.Size != now.Size() || !file.Modified.Equal(now.ModTime()) {
+			change.touch(file)
+			change.Files++
+		}
+	}
+	for name := range present {
+		if _, known := files[name]; !known {
+			fresh = true
+		}
+	}
+	return change, fresh, nil
+}
+
 // list returns the files in the folder that may be reports.
 func (f *Folder) list() (map[string]fs.FileInfo, error) {
 	entries, err := os.ReadDir(f.path)
