@@ -324,7 +324,9 @@ func TestAReportThatChangedWhileTheDaemonWasAwayIsObeyedFromTheFirstContainerOn(
 	require.NotEqual(t, report, clean)
 	for name, change := range map[string]func(d *daemon){
 		"changed": func(d *daemon) { d.write(t, "reports/r.json", report) },
-		"new":     func(d *daemon) { d.write(t, "reports/later.json", strings.Replace(report, "2026-11-01", "2026-11-02", 1)) },
+		"new": func(d *daemon) {
+			d.write(t, "reports/later.json", strings.Replace(report, "2026-11-01", "2026-11-02", 1))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t, map[string]string{"policies/a.yaml": riskyImage("Immediate"), "reports/r.json": clean})
