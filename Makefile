@@ -12,14 +12,15 @@ TOOLS      := $(CURDIR)/.tools
 CONTAINERD := $(TOOLS)/containerd-$(CONTAINERD_VERSION)/containerd
 GOLANGCI   := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 
-MODULES  := . e2e
-PACKAGES := containerd runc containernetworking-plugins systemd
+MODULES  := . cmd/portcullis-scan e2e
+PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 .PHONY: build test demo format lint unit e2e bench fuzz tools packages clean
 
-build: ## bin/portcullisd
+build: ## bin/portcullisd, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
+	cd cmd/portcullis-scan && $(GO_BUILD) -o ../../bin/ .
 
 test: format lint unit e2e ## everything CI runs
 
@@ -35,8 +36,9 @@ format: ## formatting and module files are as the tools would write them
 lint: $(GOLANGCI) ## golangci-lint, the import rules included
 	for module in $(MODULES); do (cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml); done
 
-unit: packages ## unit tests, with the race detector
+unit: packages $(CONTAINERD) ## unit tests, with the race detector; clamd is real
 	go test -race ./...
+	cd cmd/portcullis-scan && go test -race ./...
 
 e2e: build packages $(CONTAINERD) ## real containerd 1.6 and 2.4, runc, journald
 	cd e2e && go test -count=1 -timeout 20m ./...
@@ -62,7 +64,8 @@ $(CONTAINERD):
 	  github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v$(CONTAINERD_VERSION) \
 	  github.com/containerd/containerd/v2/cmd/containerd@v$(CONTAINERD_VERSION)
 
-# gcc is for the race detector only. apt-get runs when a package is missing, so that a machine that
+# gcc is for the race detector only. Services that Debian would start are not wanted: the tests start
+# their own. apt-get runs when a package is missing, so that a machine that
 # has them all needs no network.
 packages:
 	@missing=""; \
@@ -71,7 +74,7 @@ packages:
 	done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" != 0 ]; then echo "as root: apt-get install$$missing"; exit 1; fi; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
 clean:

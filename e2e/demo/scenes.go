@@ -3,8 +3,6 @@ package main
 import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"portcullis/scanner-client/verdict"
 )
 
 // scene is one container start, what should become of it, and what has.
@@ -27,16 +25,28 @@ func scenes() []scene {
 			want: `runs, prints "I am clean"`, wantEntry: "none",
 		},
 		{
-			title: "(b) one with a critical CVE", policies: blocking, image: "risky", pod: "legacy",
+			title: "(b) one with a critical CVE", policies: blocking, image: "vulnerable", pod: "legacy",
 			want: "blocked", wantEntry: "block by no criticals",
 		},
 		{
-			title: "(c) the same, observed", policies: observing, image: "risky", pod: "legacy-observed",
-			want: `runs, prints "I am risky"`, wantEntry: "alert by no criticals",
+			title: "(c) the same, observed", policies: observing, image: "vulnerable", pod: "legacy-observed",
+			want: `runs, prints "I am vulnerable"`, wantEntry: "alert by no criticals",
 		},
 		{
 			title: "(d) a privileged container", policies: observing, image: "clean", pod: "debug", privileged: true,
 			want: "blocked", wantEntry: "block by no privileges",
+		},
+		{
+			title: "(e) one with malware", policies: observing, image: "infected", pod: "tool",
+			want: "blocked", wantEntry: "block by no malware",
+		},
+		{
+			title: "(f) one with a private key", policies: observing, image: "leaking", pod: "backup",
+			want: "blocked", wantEntry: "block by no secrets",
+		},
+		{
+			title: "(g) one with a password in ENV", policies: observing, image: "careless", pod: "report",
+			want: "blocked", wantEntry: "block by no secrets",
 		},
 	}
 }
@@ -51,7 +61,7 @@ spec:
   effect: {mode: Immediate}
   risk: {vulnerabilities: {severities: [Critical]}}
   scope: {images: {all: true}}
-` + privileged
+` + others
 
 	observing = `apiVersion: portcullis/v1
 kind: ImagePolicy
@@ -62,9 +72,29 @@ spec:
   effect: {mode: Observe, days: 7}
   risk: {vulnerabilities: {severities: [Critical]}}
   scope: {images: {all: true}}
-` + privileged
+` + others
 
-	privileged = `---
+	others = `---
+apiVersion: portcullis/v1
+kind: ImagePolicy
+metadata: {name: no malware}
+spec:
+  template: RiskyImage
+  enabled: true
+  effect: {mode: Immediate}
+  risk: {malware: {}}
+  scope: {images: {all: true}}
+---
+apiVersion: portcullis/v1
+kind: ImagePolicy
+metadata: {name: no secrets}
+spec:
+  template: RiskyImage
+  enabled: true
+  effect: {mode: Immediate}
+  risk: {secrets: {levels: [Critical, High]}}
+  scope: {images: {all: true}}
+---
 apiVersion: portcullis/v1
 kind: ImagePolicy
 metadata: {name: no privileges}
@@ -76,13 +106,6 @@ spec:
   scope: {images: {all: true}}
 `
 )
-
-// found is what a scanner would say of the risky image.
-var found = []verdict.Vulnerability{
-	{ID: "CVE-2021-44228", Severity: verdict.Critical, Package: "log4j-core", Version: "2.14.1", FixedVersion: "2.17.1", Type: "maven"},
-	{ID: "CVE-2022-42889", Severity: verdict.Critical, Package: "commons-text", Version: "1.9", FixedVersion: "1.10.0", Type: "maven"},
-	{ID: "CVE-2021-45105", Severity: verdict.High, Package: "log4j-core", Version: "2.14.1", FixedVersion: "2.17.1", Type: "maven"},
-}
 
 func blocked(err error) bool { return status.Code(err) == codes.PermissionDenied }
 

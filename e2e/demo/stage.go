@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"portcullis/e2e/lab"
-	"portcullis/scanner-client/verdict"
 )
 
 // stage is the node on which the scenes play.
@@ -16,6 +16,7 @@ type stage struct {
 	journal     *lab.Journal
 	registry    *lab.Registry
 	containerd  *lab.Containerd
+	clamd       *lab.Clamd
 	portcullisd *lab.Portcullisd
 	cri         *lab.CRI // through portcullisd
 
@@ -47,13 +48,19 @@ func setUp(containerdName string) (*stage, error) {
 	if s.containerd, err = lab.StartContainerd("containerd", flavours[i], s.images["sandbox"].reference); err != nil {
 		return nil, err
 	}
+	if s.clamd, err = lab.StartClamd("clamd", map[string]string{"Eicar-Test-Signature": eicar}); err != nil {
+		return nil, err
+	}
 	if err := s.startPortcullisd(); err != nil {
 		return nil, err
 	}
-	say("Started in %d ms, in namespaces of their own: %s, runc, an image registry, journald, and portcullisd,",
+	say("Started in %d ms, in namespaces of their own: %s, runc, an image registry, journald, clamd, and portcullisd,",
 		time.Since(began).Milliseconds(), containerdName)
 	say("which listens where the kubelet connects and asks one question of every container: may it start?")
-	return s, s.pullImages()
+	if err := s.pullImages(); err != nil {
+		return nil, err
+	}
+	return s, s.scanImages()
 }
 
 // makeImages fills the registry.
@@ -62,12 +69,12 @@ func (s *stage) makeImages() error {
 	if err != nil {
 		return err
 	}
-	for name, arguments := range map[string][]string{
-		"sandbox": {"pause"},
-		"clean":   {"print", "I am clean"},
-		"risky":   {"print", "I am risky"},
-	} {
-		made, err := images.Image(name, arguments...)
+	contents, err := contents()
+	if err != nil {
+		return err
+	}
+	for name, content := range contents {
+		made, err := images.Make(name, content)
 		if err != nil {
 			return err
 		}
@@ -92,17 +99,6 @@ func (s *stage) startPortcullisd() error {
 	if err := s.portcullisd.WritePolicies("policies.yaml", s.policies); err != nil {
 		return err
 	}
-	for name, findings := range map[string][]verdict.Vulnerability{"clean": nil, "risky": found} {
-		if err := s.portcullisd.WriteVerdict(&verdict.Verdict{
-			ImageID:         s.images[name].id,
-			Scanner:         verdict.Scanner{Name: "demo"},
-			ScannedAt:       time.Now(),
-			Scanned:         verdict.Kinds(),
-			Vulnerabilities: findings,
-		}); err != nil {
-			return err
-		}
-	}
 	if err := s.portcullisd.Start(); err != nil {
 		return err
 	}
@@ -112,11 +108,37 @@ func (s *stage) startPortcullisd() error {
 
 // pullImages has the runtime fetch them, through portcullisd like all else.
 func (s *stage) pullImages() error {
-	for _, name := range []string{"clean", "risky"} {
+	for _, name := range s.scanned() {
 		if _, err := s.cri.Pull(context.Background(), s.images[name].reference); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// scanned are the images that containers run.
+func (s *stage) scanned() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.images)), func(name string) bool { return name == "sandbox" })
+}
+
+// scanImages scans what the runtime holds, into the folder where portcullisd finds the verdicts.
+func (s *stage) scanImages() error {
+	began := time.Now()
+	database, err := lab.Dir("advisories")
+	if err != nil {
+		return err
+	}
+	if err := lab.WriteAdvisories(database, advisories); err != nil {
+		return err
+	}
+	scanner := lab.Scanner{Clamd: s.clamd, Advisories: database, Runtime: s.containerd.Socket}
+	for _, name := range s.scanned() {
+		if err := scanner.Scan(s.images[name].reference, s.portcullisd.Reports); err != nil {
+			return err
+		}
+	}
+	say("portcullis scan looked into %d images in %d ms: packages and an OSV database, secrets, clamd.",
+		len(s.scanned()), time.Since(began).Milliseconds())
 	return nil
 }
 
@@ -127,6 +149,6 @@ func (s *stage) tearDown(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(
-		s.cri.Close(), direct.RemovePods(ctx), direct.Close(), s.containerd.Stop(), s.registry.Close(), s.journal.Stop(),
+		s.cri.Close(), direct.RemovePods(ctx), direct.Close(), s.containerd.Stop(), s.clamd.Stop(), s.registry.Close(), s.journal.Stop(),
 	)
 }

@@ -30,6 +30,28 @@ func Portcullis(arguments ...string) (output string, status int, err error) {
 	return string(printed), 0, nil
 }
 
+// Scanner looks into images as an operator's pipeline would.
+type Scanner struct {
+	Clamd      *Clamd
+	Advisories string // folder of the OSV database
+	Runtime    string // socket of the containerd that has the images
+}
+
+// Scan writes the verdict of an image into a folder.
+func (s *Scanner) Scan(reference, folder string) error {
+	if _, err := built("portcullis-scan"); err != nil { // beside portcullis, where it looks for it
+		return err
+	}
+	_, status, err := Portcullis("scan", "--quiet", "--runtime", s.Runtime, "--clamd", "unix://"+s.Clamd.Socket, "--osv-db", s.Advisories, "--output", folder, reference)
+	if err == nil && status != 0 {
+		err = fmt.Errorf("exit status %d", status)
+	}
+	if err != nil {
+		return fmt.Errorf("scan of %s: %w", reference, err)
+	}
+	return nil
+}
+
 // building keeps two tests from making the same copy.
 var building sync.Mutex
 
