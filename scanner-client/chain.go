@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"portcullis/scanner-client/verdict"
@@ -76,7 +77,7 @@ func (c *Chain) Verdict(ctx context.Context, image Image) (*verdict.Verdict, err
 				c.options.Failed(l.Name, err)
 			}
 		}
-		known = verdict.Merge(known, v)
+		known = verdict.Merge(known, beyond(known, v))
 		if ctx.Err() != nil {
 			break
 		}
@@ -91,6 +92,26 @@ func (c *Chain) Verdict(ctx context.Context, image Image) (*verdict.Verdict, err
 		return nil, ErrUnscanned
 	}
 	return known, errors.Join(failures...)
+}
+
+// beyond is what v says of kinds that known does not cover: the earlier source has the word on the others,
+// however new the scan of a later one is.
+func beyond(known, v *verdict.Verdict) *verdict.Verdict {
+	if known == nil || v == nil {
+		return v
+	}
+	more := *v
+	more.Scanned = slices.DeleteFunc(slices.Clone(v.Scanned), known.Covers)
+	if known.Covers(verdict.KindVulnerabilities) {
+		more.Vulnerabilities = nil
+	}
+	if known.Covers(verdict.KindMalware) {
+		more.Malware = nil
+	}
+	if known.Covers(verdict.KindSecrets) {
+		more.Secrets = nil
+	}
+	return &more
 }
 
 func covers(v *verdict.Verdict, kinds []verdict.Kind) bool {

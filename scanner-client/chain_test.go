@@ -200,3 +200,20 @@ func TestABrokenReportOfOneImageDoesNotSilenceTheSource(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 5, chain.Stats()[0].Failed)
 }
+
+func TestALaterSourceDoesNotOverruleAnEarlierOne(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2026, 11, 1, hour, 0, 0, 0, time.UTC) }
+	risky := verdict.Merge(
+		&verdict.Verdict{ImageID: "a", ScannedAt: at(10), Scanned: []verdict.Kind{verdict.KindVulnerabilities}, Vulnerabilities: []verdict.Vulnerability{{ID: "CVE-2026-0001", Package: "p"}}},
+		&verdict.Verdict{ImageID: "a", ScannedAt: at(1), Scanned: []verdict.Kind{verdict.KindSecrets}},
+	)
+	clean := &verdict.Verdict{ImageID: "a", ScannedAt: at(5), Scanned: []verdict.Kind{verdict.KindVulnerabilities, verdict.KindMalware}}
+	chain := scanner.NewChain(scanner.ChainOptions{},
+		scanner.Link{Name: "first", Source: &source{answer: func(context.Context) (*verdict.Verdict, error) { return risky, nil }}},
+		scanner.Link{Name: "second", Source: &source{answer: func(context.Context) (*verdict.Verdict, error) { return clean, nil }}},
+	)
+	v, err := chain.Verdict(t.Context(), scanner.Image{ID: "a"})
+	require.NoError(t, err)
+	require.Len(t, v.Vulnerabilities, 1)
+	require.True(t, v.Covers(verdict.KindMalware))
+}

@@ -63,7 +63,7 @@ func (n *Node) forgetMissed(folder *reportsFolder) {
 func (c *Config) lookupTime() time.Duration {
 	total := time.Minute
 	for _, s := range c.Sources {
-		total += s.Timeout
+		total += max(s.Timeout, 10*time.Second) // the chain's default
 	}
 	return total
 }
@@ -107,7 +107,10 @@ func (n *Node) snapshotNowAndThen() {
 func (n *Node) refresh(folder *reportsFolder) {
 	n.refreshing.Lock()
 	change, err := folder.Refresh()
-	forgotten := n.verdicts.ForgetWhere(change.Concerns)
+	var forgotten []string
+	if change.Files > 0 {
+		forgotten = n.verdicts.ForgetWhere(change.Concerns)
+	}
 	n.refreshing.Unlock()
 	if err != nil {
 		n.log.WithError(err).Error("reports cannot be listed; those known before are still used")

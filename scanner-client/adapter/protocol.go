@@ -173,9 +173,11 @@ func (c *Client) refusal(what string, response *http.Response) error {
 			Message string `json:"message"`
 		} `json:"error"`
 	}
+	// The text of the status line is the adapter's, and might repeat what it was sent.
+	status := fmt.Sprintf("%d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	data, err := readAll(response.Body, smallBody)
 	if err != nil || json.Unmarshal(data, &said) != nil || said.Error.Message == "" {
-		return fmt.Errorf("%s: %s", what, response.Status)
+		return fmt.Errorf("%s: %s", what, status)
 	}
-	return fmt.Errorf("%s: %s: %.200q", what, response.Status, c.hidden(said.Error.Message))
+	return fmt.Errorf("%s: %s: %.200q", what, status, c.hidden(said.Error.Message))
 }

@@ -47,6 +47,7 @@ type Folder struct {
 	refreshing sync.Mutex // one Refresh at a time
 
 	mu     sync.Mutex
+	failed error               // why the folder could not be listed the last time; nil when it could
 	files  map[string]indexed  // by file name
 	byName map[string][]string // file names by the keys of their reports
 	told   *simplelru.LRU[string, struct{}]
@@ -104,6 +105,9 @@ func (f *Folder) Refresh() (Change, error) {
 	defer f.refreshing.Unlock()
 	defer f.first.Do(func() { close(f.ready) })
 	present, err := f.list()
+	f.mu.Lock()
+	f.failed = err
+	f.mu.Unlock()
 	if err != nil {
 		return Change{}, err
 	}

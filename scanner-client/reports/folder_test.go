@@ -317,3 +317,12 @@ func TestAReportWithoutATimeIsAsOldAsItsFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, written, v.ScannedAt)
 }
+
+func TestAFolderThatCannotBeListedIsAFailureAndNotAnUnscannedImage(t *testing.T) {
+	folder := reports.NewFolder(filepath.Join(t.TempDir(), "nowhere"), reports.Options{})
+	_, err := folder.Refresh()
+	require.Error(t, err)
+	_, err = folder.Verdict(t.Context(), scanner.Image{ID: "sha256:" + strings.Repeat("a", 64)})
+	require.ErrorContains(t, err, "reports folder")
+	require.NotErrorIs(t, err, scanner.ErrUnscanned)
+}

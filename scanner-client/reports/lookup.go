@@ -50,9 +50,19 @@ func (f *Folder) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	}
 	v := verdict.Merge(parts...)
 	if v == nil && err == nil {
-		err = scanner.ErrUnscanned
+		err = f.nothing()
 	}
 	return v, err
+}
+
+// nothing says what it means that no report is about an image: little, when the folder cannot be listed.
+func (f *Folder) nothing() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return f.failed
+	}
+	return scanner.ErrUnscanned
 }
 
 // candidates returns the reports about the image, newest scan first, broken ones included.

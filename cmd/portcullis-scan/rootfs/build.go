@@ -97,7 +97,7 @@ func (t *Tree) addLayer(layer int, archive io.Reader, budget *budget) error {
 // is taken for deleted or overridden.
 func (t *Tree) add(layer, entry int, header *tar.Header) error {
 	name := path.Clean("/" + header.Name)
-	if len(name) > maxPath {
+	if len(name) > maxPath || len(header.Linkname) > maxPath {
 		return errPathTooLong
 	}
 	dir, base := path.Split(name)
