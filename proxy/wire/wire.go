@@ -19,9 +19,10 @@ type Guard interface {
 	Guards(method string) bool
 
 	// Check is shown the request message of a guarded call. An error, which carries a gRPC status,
-	// ends the call and the runtime never hears of it. Otherwise the original bytes go on, and when
-	// answered is not nil it is shown the runtime's response message. Check may wait; ctx ends when
-	// the client goes away. It must not keep or change request.
+	// ends the call and the runtime never gets the message. Otherwise the original bytes go on, and
+	// when answered is not nil it is shown the runtime's response message before the client has all of
+	// it. Check may wait, answered must not. ctx ends when the client goes away or its deadline passes.
+	// Neither may keep or change what it is shown.
 	Check(ctx context.Context, method string, request []byte) (answered func(response []byte), err error)
 }
 

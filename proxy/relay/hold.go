@@ -1,0 +1,141 @@
+package relay
+
+import (
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+var (
+	errTooMuch = status.Error(codes.ResourceExhausted, "portcullis: too many large requests wait for a decision; try again")
+	errSlow    = status.Error(codes.DeadlineExceeded, "portcullis: the request message does not arrive")
+	errEnding  = status.Error(codes.Unavailable, "portcullis: restarting; call again")
+)
+
+// withhold keeps a piece of a guarded request and asks for a decision when it was the last.
+func (l *link) withhold(st *stream, f *frame, payload []byte) {
+	h := st.hold
+	l.window.withheld(len(payload))
+	l.window.dropped(int(f.Length) - len(payload))
+	h.window.withheld(int(f.Length))
+	l.held += len(payload)
+	all := l.relay.held.Add(int64(len(payload)))
+	st.clientEnded = f.Flags.Has(http2.FlagDataEndStream)
+
+	limits := &l.relay.options.Limits
+	err := h.message.add(payload)
+	switch {
+	case err != nil:
+	case l.held > limits.Connection || all > int64(limits.Total):
+		err = errTooMuch
+	case st.clientEnded:
+		err = h.message.end()
+	}
+	switch {
+	case err != nil:
+		l.refuse(st, err)
+	case st.clientEnded:
+		l.work.Add(1)
+		l.up.batch.asked = true
+		go l.decide(st, h)
+	default:
+		l.offer(st)
+	}
+}
+
+// offer lets the client send more of a request that is held: the runtime, which has seen nothing of
+// it, will not.
+func (l *link) offer(st *stream) {
+	if st.clientEnded {
+		return
+	}
+	if n := st.hold.window.excess(); n > 0 {
+		l.down.to.inject(windowUpdate(st.id, n))
+	}
+}
+
+// decide asks the guard and carries out what it says, unless the call has ended meanwhile.
+func (l *link) decide(st *stream, h *hold) {
+	defer l.work.Done()
+	answered, err := l.relay.guard.Check(h.ctx, st.method, h.message.body())
+	if err == nil {
+		err = h.ctx.Err() // nobody waits for it any more
+	}
+	l.mu.Lock()
+	defer l.unlock()
+	switch {
+	case st.hold != h:
+	case err != nil:
+		l.refuse(st, err)
+	default:
+		if answered != nil {
+			st.answered, st.response = answered, &message{max: l.relay.options.Limits.Stream}
+		}
+		l.sending = append(l.sending, st)
+		l.feed()
+		l.settle()
+	}
+}
+
+// feed sends what is allowed, as far as the runtime takes it.
+func (l *link) feed() {
+	if len(l.sending) == 0 {
+		return
+	}
+	waiting := l.sending[:0]
+	for _, st := range l.sending {
+		if st.hold != nil {
+			l.send(st)
+		}
+		if st.hold != nil {
+			waiting = append(waiting, st)
+		}
+	}
+	clear(l.sending[len(waiting):])
+	l.sending = waiting
+}
+
+func (l *link) send(st *stream) {
+	h := st.hold
+	out := encode(func(f *http2.Framer) {
+		for rest := h.message.data[h.sent:]; len(rest) > 0; rest = h.message.data[h.sent:] {
+			n := int(min(int64(len(rest)), minFrameSize, h.window.runtime, l.window.slack))
+			if n <= 0 {
+				return
+			}
+			_ = f.WriteData(st.id, n == len(rest), rest[:n])
+			h.sent += n
+			h.window.sent(n)
+			l.window.sent(n)
+		}
+	})
+	l.up.to.inject(out)
+	if h.sent == len(h.message.data) {
+		l.release(st)
+	}
+}
+
+// release ends the holding of a request, whatever has become of it.
+func (l *link) release(st *stream) {
+	n := len(st.hold.message.data)
+	l.held -= n
+	l.relay.held.Add(-int64(n))
+	st.hold.cancel()
+	st.hold = nil
+}
+
+// refuse ends a call that the runtime has no message of: it hears of a cancelled call, and the client
+// gets err.
+func (l *link) refuse(st *stream, err error) {
+	s, ok := status.FromError(err)
+	if !ok {
+		s = status.FromContextError(err)
+	}
+	l.up.to.inject(resetStream(st.id, http2.ErrCodeCancel))
+	l.down.to.inject(refusal{stream: st.id, status: s, started: st.started, table: l.announce, maxHeaders: l.maxHeaders}.frames())
+	if !st.clientEnded {
+		l.down.to.inject(resetStream(st.id, http2.ErrCodeNo))
+	}
+	l.report(st, s.Code())
+	l.forget(st)
+}

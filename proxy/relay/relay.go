@@ -1,0 +1,257 @@
+// Package relay answers: how do calls get from the kubelet to the runtime and back, unchanged, at
+// little more than the cost of copying their bytes?
+//
+// It gives every client connection a connection to the runtime of its own and passes HTTP/2 frames
+// between the two as they came. It reads along to know which call each frame belongs to, and holds
+// the messages of calls that the wire.Guard guards until the guard has said what becomes of them.
+// DESIGN.md says why that is safe.
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"portcullis/proxy/wire"
+)
+
+const (
+	// prefaceTimeout is how long a client may take to begin.
+	prefaceTimeout = 10 * time.Second
+	// maxObserved bounds a message that is kept to be observed.
+	maxObserved = 4 << 20
+)
+
+// Options of a Relay.
+type Options struct {
+	// Finished is told of every call after it ended. It may be nil and must not block.
+	Finished func(wire.Call)
+	// Endless says whether calls of method never end by themselves. Stop ends those first. It may be
+	// nil and must be cheap.
+	Endless func(method string) bool
+	// ConnectTimeout bounds how long the runtime may take to answer a new connection (default 1s).
+	// One that takes longer is treated as if it were not there.
+	ConnectTimeout time.Duration
+	// RequestTimeout bounds how long a client may take to send a guarded request (default 30s, looked at
+	// every second).
+	RequestTimeout time.Duration
+	Limits         Limits
+	// Log may be nil.
+	Log logrus.FieldLogger
+}
+
+// Limits of what is held of guarded requests, in bytes.
+type Limits struct {
+	Stream     int // default 16 MiB
+	Connection int // default 32 MiB
+	Total      int // default 64 MiB
+}
+
+func (o Options) withDefaults() Options {
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, time.Second)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
+	o.Limits.Stream = cmp.Or(o.Limits.Stream, 16<<20)
+	o.Limits.Connection = cmp.Or(o.Limits.Connection, 32<<20)
+	o.Limits.Total = cmp.Or(o.Limits.Total, 64<<20)
+	if o.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Log = silent
+	}
+	return o
+}
+
+// Relay is a data path between listeners and one runtime.
+type Relay struct {
+	guard    wire.Guard
+	observer wire.Observer // nil when the guard is none
+	options  Options
+	runtime  *watch
+	held     atomic.Int64 // bytes of guarded requests
+
+	draining chan struct{}   // closed when clients are to leave
+	closed   context.Context // done when connections are to be closed
+	shut     context.CancelFunc
+	clients  sync.WaitGroup
+	watching sync.WaitGroup
+
+	mu        sync.Mutex
+	stopped   bool
+	listeners map[net.Listener]struct{}
+}
+
+// New makes a relay to the runtime that listens on the unix socket at runtimeSocket. The runtime need
+// not be there: until it is, calls end with Unavailable at once.
+func New(runtimeSocket string, guard wire.Guard, options Options) *Relay {
+	return newRelay(func(ctx context.Context) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "unix", runtimeSocket)
+	}, guard, options)
+}
+
+func newRelay(dial func(context.Context) (net.Conn, error), guard wire.Guard, options Options) *Relay {
+	options = options.withDefaults()
+	r := &Relay{
+		guard: guard, options: options, draining: make(chan struct{}), listeners: map[net.Listener]struct{}{},
+		runtime: newWatch(dial, options.ConnectTimeout, options.Log),
+	}
+	r.observer, _ = guard.(wire.Observer)
+	r.closed, r.shut = context.WithCancel(context.Background())
+	r.watching.Go(func() { r.runtime.run(r.closed) })
+	return r
+}
+
+// Connected says whether the runtime could be reached when it was last tried.
+func (r *Relay) Connected() bool { return r.runtime.connected() }
+
+// Serve accepts clients until Stop is called, or until listener breaks.
+func (r *Relay) Serve(listener net.Listener) error {
+	if !r.track(listener) {
+		return listener.Close()
+	}
+	var pause time.Duration
+	for {
+		conn, err := listener.Accept()
+		if err == nil {
+			pause = 0
+			if !r.begin(conn) {
+				conn.Close()
+			}
+			continue
+		}
+		select {
+		case <-r.draining:
+			return nil
+		default:
+		}
+		if !passing(err) {
+			return fmt.Errorf("accept: %w", err)
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		r.options.Log.WithError(err).Warn("cannot accept a connection")
+		select {
+		case <-time.After(pause):
+		case <-r.draining:
+		}
+	}
+}
+
+// passing says whether accepting may work again soon. To give up for want of a descriptor would take
+// the node's runtime away.
+func passing(err error) bool {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// track remembers a listener, unless the relay has been stopped.
+func (r *Relay) track(listener net.Listener) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return false
+	}
+	r.listeners[listener] = struct{}{}
+	return true
+}
+
+func (r *Relay) begin(conn net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return false
+	}
+	r.clients.Go(func() { r.serve(conn) })
+	return true
+}
+
+// Stop takes no more clients, ends endless calls, lets the others finish until ctx ends, and then
+// closes every connection.
+func (r *Relay) Stop(ctx context.Context) {
+	r.mu.Lock()
+	if !r.stopped {
+		r.stopped = true
+		close(r.draining)
+		for listener := range r.listeners {
+			listener.Close()
+		}
+	}
+	r.mu.Unlock()
+	finished := make(chan struct{})
+	go func() {
+		r.clients.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+	}
+	r.shut()
+	<-finished
+	r.watching.Wait()
+}
+
+// serve serves one client.
+func (r *Relay) serve(conn net.Conn) {
+	defer conn.Close()
+	defer context.AfterFunc(r.closed, func() { conn.Close() })()
+	client := newSource(conn)
+	_ = conn.SetReadDeadline(time.Now().Add(prefaceTimeout))
+	if client.preface() != nil || client.settings() != nil {
+		return // no HTTP/2 client, or one that changed its mind
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	l := newLink(r, client)
+	settings, err := l.hello()
+	if err != nil {
+		return
+	}
+	back := r.runtime.away()
+	if back == nil {
+		err := r.connect(l, settings)
+		if err == nil {
+			l.run()
+			return
+		}
+		if r.closed.Err() != nil {
+			return
+		}
+		back = r.runtime.lost(err)
+	}
+	client.start -= len(settings) // whoever answers instead needs them too
+	newAbsent(r, client).serve(back)
+}
+
+// connect gives a link its connection to the runtime, once the runtime begins to speak. Until then it
+// hears of nothing but the client's settings, so that calls can still be answered otherwise.
+func (r *Relay) connect(l *link, settings []byte) error {
+	ctx, cancel := context.WithTimeout(r.closed, r.options.ConnectTimeout)
+	defer cancel()
+	conn, err := r.runtime.dial(ctx)
+	if err != nil {
+		return err
+	}
+	_ = conn.SetDeadline(time.Now().Add(r.options.ConnectTimeout))
+	if err := l.meet(conn, settings); err != nil {
+		conn.Close()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errSilent(r.options.ConnectTimeout)
+		}
+		return err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return nil
+}
