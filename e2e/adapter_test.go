@@ -145,7 +145,7 @@ func TestScannerThatFailsShowsNothingCleanAndMayComeBack(t *testing.T) {
 			scanner.misbehave(repository, asItShould)
 			n.answers(pod, container, foundByAdapter)
 		}
-		require.Len(n.t, n.events("PORTCULLIS_REASON=source-failed", "PORTCULLIS_ACTION=block"), len(failures))
+		require.Len(n.t, n.events("PORTCULLIS_REASON=source-failed", "PORTCULLIS_ACTION=block", "PORTCULLIS_COUNT=1"), len(failures), "repeats are summed up")
 		require.NotContains(n.t, n.Log(), adapterToken)
 	})
 }
