@@ -196,6 +196,11 @@ func (f *Folder) index(name string, info fs.FileInfo, before indexed, change *Ch
 		change.Warnings = append(change.Warnings, name+": "+warning)
 	}
 	file.About, file.ScannedAt, file.Scanned = report.About, report.Verdict.ScannedAt, report.Verdict.Scanned
+	for _, skipped := range report.Verdict.Skipped {
+		if !slices.Contains(file.Partly, skipped.Kind) {
+			file.Partly = append(file.Partly, skipped.Kind)
+		}
+	}
 	return file
 }
 

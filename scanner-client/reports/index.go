@@ -22,6 +22,7 @@ type indexed struct {
 	About     formats.About  `json:"about"` // of a broken file: that of the report it held before, if any
 	ScannedAt time.Time      `json:"scannedAt,omitzero"`
 	Scanned   []verdict.Kind `json:"scanned,omitempty"`
+	Partly    []verdict.Kind `json:"partly,omitempty"` // kinds of which something was skipped
 	Broken    string         `json:"broken,omitempty"` // why it cannot be read
 }
 

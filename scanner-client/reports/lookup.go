@@ -119,6 +119,11 @@ func choose(found []candidate) (chosen []candidate, failures []error) {
 			take(kind, sure)
 		}
 	}
+	for _, c := range readable { // what they have found may count beside the rest: verdict.Merge decides
+		if len(c.file.Partly) > 0 && !slices.ContainsFunc(chosen, func(o candidate) bool { return o.name == c.name }) {
+			chosen = append(chosen, c)
+		}
+	}
 	for _, c := range found {
 		if c.file.Broken != "" && c.tells(open) {
 			failures = append(failures, errors.New(c.file.Broken))
