@@ -55,7 +55,7 @@ func (l Layer) Open(ctx context.Context, read func(bytes int)) (io.ReadCloser, e
 		stored.Close()
 		return nil, fmt.Errorf("layer %s: %w", l.diffID, err)
 	}
-	return &layerReader{archive: archive, stored: stored, sum: sha256.New(), diffID: l.diffID}, nil
+	return &layerReader{ctx: ctx, archive: archive, stored: stored, sum: sha256.New(), diffID: l.diffID}, nil
 }
 
 // blobs gives the documents and layers that a manifest names.
