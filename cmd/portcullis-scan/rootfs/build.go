@@ -232,10 +232,11 @@ func (t *Tree) insert(parent *node, name string, layer int, n *node) (*node, err
 
 // removeBelow empties a folder of what the layers below wrote.
 func (t *Tree) removeBelow(n *node, layer int) {
-	if n.emptied == layer+1 { // there is nothing more of the layers below; many entries may say it again
+	mark := int32(layer + 1) //nolint:gosec // an image has at most a thousand layers
+	if n.emptied == mark {   // there is nothing more of the layers below; many entries may say it again
 		return
 	}
-	n.emptied = layer + 1
+	n.emptied = mark
 	for _, child := range n.children {
 		t.remove(child, layer)
 	}

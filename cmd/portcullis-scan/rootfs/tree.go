@@ -30,9 +30,9 @@ type Tree struct {
 type node struct {
 	name     string
 	kind     fs.FileMode // type bits: 0 is a regular file
-	layer    int         // that wrote it last
-	emptied  int         // 1 + the layer that last took away what is below in this folder
-	depth    int
+	depth    int32
+	emptied  int32 // 1 + the layer that last took away what is below in this folder
+	layer    int   // that wrote it last
 	parent   *node
 	children map[string]*node // of a folder
 	target   string           // of a symbolic link

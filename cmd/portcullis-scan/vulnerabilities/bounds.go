@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -40,6 +41,24 @@ type extraction struct {
 	failed   error
 }
 
+// FileRequired implements filesystem.Extractor. The library silently passes over files that it finds too
+// large; here Extract decides about that, aloud.
+func (b bounded) FileRequired(file filesystem.FileAPI) bool {
+	return b.Extractor.FileRequired(small{file})
+}
+
+// small is a file of at most a megabyte, as it says.
+type small struct{ filesystem.FileAPI }
+
+func (s small) Stat() (fs.FileInfo, error) {
+	info, err := s.FileAPI.Stat()
+	return smallInfo{info}, err
+}
+
+type smallInfo struct{ fs.FileInfo }
+
+func (i smallInfo) Size() int64 { return min(i.FileInfo.Size(), 1<<20) }
+
 // Extract implements filesystem.Extractor.
 func (b bounded) Extract(ctx context.Context, input *filesystem.ScanInput) (inventory.Inventory, error) {
 	if b.all.failed != nil {
@@ -67,10 +86,16 @@ var (
 	errTooMany = fmt.Errorf("packages: image has more than %d", maxPackages)
 	// errBeyond marks a file that was not read because of what it would cost: it may hide packages.
 	errBeyond = errors.New("larger than is read")
+	// errNoProgram says that a file is no program for Linux; the library would read lists of others, too.
+	errNoProgram = errors.New("not a program")
 )
 
 func (b bounded) extract(ctx context.Context, input *filesystem.ScanInput) (inventory.Inventory, error) {
-	if err := b.affordable(input); err != nil {
+	err := b.affordable(input)
+	if errors.Is(err, errNoProgram) {
+		return inventory.Inventory{}, nil
+	}
+	if err != nil {
 		return inventory.Inventory{}, err
 	}
 	return b.Extractor.Extract(ctx, input)
@@ -114,26 +139,25 @@ func affordableRecords(content io.Reader) error {
 }
 
 // affordableRust unpacks the list of a program to see how long it is: a megabyte of it may be a gigabyte.
-// What is no program for Linux has none.
 func affordableRust(content io.ReaderAt) error {
 	program, err := elf.NewFile(content)
 	if err != nil {
-		return nil //nolint:nilerr // not a program
+		return errNoProgram
 	}
-	section := program.Section(".dep-v0")
-	if section == nil || section.Type == elf.SHT_NOBITS {
-		return nil
-	}
-	if section.Size > maxRustList {
-		return errBeyond
-	}
-	packed, err := zlib.NewReader(section.Open())
-	if err != nil {
-		return nil //nolint:nilerr // the extractor says what is wrong
-	}
-	defer packed.Close()
-	if n, _ := io.Copy(io.Discard, io.LimitReader(packed, maxRustList+1)); n > maxRustList {
-		return errBeyond
+	for _, section := range program.Sections {
+		if section.Name != ".dep-v0" || section.Type == elf.SHT_NOBITS {
+			continue
+		}
+		if section.Size > maxRustList {
+			return errBeyond
+		}
+		packed, err := zlib.NewReader(section.Open())
+		if err != nil {
+			return fmt.Errorf("list of packages: %w", err)
+		}
+		if n, _ := io.Copy(io.Discard, io.LimitReader(packed, maxRustList+1)); n > maxRustList {
+			return errBeyond
+		}
 	}
 	return nil
 }

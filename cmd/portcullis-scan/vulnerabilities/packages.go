@@ -69,7 +69,7 @@ func makeExtractors() ([]filesystem.Extractor, error) {
 func wanted(extractors []filesystem.Extractor) func(rootfs.File) bool {
 	return func(file rootfs.File) bool {
 		return slices.ContainsFunc(append(file.Links, file.Path), func(name string) bool {
-			passing := fileAPI{name: name, file: file}
+			passing := small{fileAPI{name: name, file: file}}
 			return slices.Contains(alsoRead, name) || slices.ContainsFunc(extractors, func(e filesystem.Extractor) bool { return e.FileRequired(passing) })
 		})
 	}
