@@ -132,6 +132,12 @@ func TestExitStatusesForPipelines(t *testing.T) {
 		"no image":                    {nil, 2, "accepts 1 arg(s)"},
 		"unknown flag":                {[]string{"--no-such-flag", file}, 2, "unknown flag"},
 		"unknown severity":            {[]string{"--fail-on", "high", file}, 2, "write one of Critical"},
+		"a time that is none":         {[]string{"--timeout", "-1s", file}, 2, "--timeout: -1s is no time; write one above 0, such as 30m"},
+		"a number that is no limit":   {[]string{"--max-files", "-5", file}, 2, "--max-files: -5 is no limit; write a number above 0"},
+		"a platform that is none":     {[]string{"--platform", "bogus", file}, 2, `--platform: "bogus" is not a platform; write OS/ARCH, such as linux/amd64`},
+		"a service that is none":      {[]string{"--osv-api", "bogus", file}, 2, "write https://HOST"},
+		"a name beside a reference":   {[]string{"--name", "a:1", "a:2"}, 2, "--name: chooses an image in a file"},
+		"a name that is not there":    {append(with, "--name", "nosuch", file), 3, `no image "nosuch" in it; it has ["test/image:1"]`},
 		"no such file":                {append(with, none+".tar"), 3, "no such file"},
 		"no clamd":                    {append(with, "--clamd", "unix://"+none, file), 3, "say where it is with --clamd"},
 		"no database":                 {append(with, "--osv-db", none, file), 3, "no OSV database"},
@@ -162,6 +168,26 @@ func TestAPartialVerdictSaysWhatWasNotLookedFor(t *testing.T) {
 	v, _ := summary(t, stdout)
 	require.Equal(t, []verdict.Kind{verdict.KindVulnerabilities, verdict.KindSecrets}, v.Scanned)
 	require.Contains(t, stderr, "not scanned: clamd: ")
+}
+
+func TestWhatWasSkippedIsToldAndStandsInTheVerdict(t *testing.T) {
+	img, _ := risky(t)
+	arguments := append(tools(t), "--without", "npm", "--clamd-skip-larger", "60", imagetest.Save(t, img))
+	stdout, stderr, status := run(t, arguments...)
+	require.Zero(t, status, stderr)
+	v, found := summary(t, stdout)
+	require.Equal(t, []verdict.Kind{verdict.KindSecrets}, v.Scanned)
+	require.Len(t, v.Skipped, 2)
+	require.Len(t, found, 5, "openssl, requests and the secrets; EICAR has 68 bytes")
+	require.Contains(t, stderr, "skipped: vulnerabilities: 1 packages of npm, as --without says; the kind does not count as scanned (see --accept-skipped)")
+	require.Contains(t, stderr, "skipped: malware: ")
+
+	stdout, stderr, status = run(t, append(arguments, "--accept-skipped")...)
+	require.Zero(t, status, stderr)
+	v, _ = summary(t, stdout)
+	require.Equal(t, verdict.Kinds(), v.Scanned)
+	require.Len(t, v.Skipped, 2)
+	require.Contains(t, stderr, "counts as scanned, as --accept-skipped says")
 }
 
 func TestAVerdictForAReportsFolder(t *testing.T) {

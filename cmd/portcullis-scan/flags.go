@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/containerd/platforms"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
 
@@ -30,7 +32,7 @@ type flags struct {
 	quiet                              bool
 	failOn                             string
 	kinds                              []string
-	allowPartial                       bool
+	allowPartial, acceptSkipped        bool
 	osvDB, osvAPI                      string
 	without                            []string
 	clamd, clamdSkipLarger             string
@@ -45,13 +47,14 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.StringVar(&f.runtime, "runtime", "", "read the image from the containerd on this `SOCKET`")
 	set.StringVar(&f.namespace, "namespace", "k8s.io", "containerd's `NAMESPACE`")
 	set.StringVar(&f.name, "name", "", "the image with this `NAME`, in a file with several")
-	set.StringVar(&f.platform, "platform", "linux/amd64", "the image for this `OS/ARCH`, where there are several")
+	set.StringVar(&f.platform, "platform", "linux/"+runtime.GOARCH, "the image for this `OS/ARCH`, where there are several")
 	set.BoolVar(&f.plainHTTP, "plain-http", false, "the registry does not speak TLS")
 	set.StringVarP(&f.output, "output", "o", "-", "`FILE` of the verdict, or a folder such as a node's reports folder")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "no progress and no summary")
 	set.StringVar(&f.failOn, "fail-on", "", "exit with status 1 when a finding has this `SEVERITY` or a higher one: "+strings.Join(verdict.SeverityNames(), ", "))
 	set.StringSliceVar(&f.kinds, "kinds", kindNames(), "the `KINDS` of risk to look for")
 	set.BoolVar(&f.allowPartial, "allow-partial", false, "when a kind cannot be looked for, write a verdict that does not list it as scanned")
+	set.BoolVar(&f.acceptSkipped, "accept-skipped", false, "list a kind as scanned although something of it was skipped (--without, --clamd-skip-larger, too many findings)")
 	set.StringVar(&f.osvDB, "osv-db", "/var/lib/portcullis/osv", "`FOLDER` with osv-scalibr/<Ecosystem>/all.zip, OSV's published advisories")
 	set.StringVar(&f.osvAPI, "osv-api", "", "ask the OSV service at this `URL` instead of a folder; it learns the image's packages")
 	set.StringSliceVar(&f.without, "without", nil, "leave out packages of these `ECOSYSTEMS`")
@@ -89,31 +92,55 @@ func (f flags) parse(target string) (*settings, error) {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", flag, err))
 		}
 	}
-	platform, err := v1.ParsePlatform(f.platform)
+	var err error
+	s.platform, err = parsePlatform(f.platform)
 	mistake("--platform", err)
-	if err == nil {
-		s.platform = *platform
-	}
 	if f.failOn != "" {
 		severity, err := verdict.ParseSeverity(f.failOn)
 		mistake("--fail-on", err)
 		s.failOn = &severity
 	}
-	s.options = scan.Options{AllowPartial: f.allowPartial, Without: f.without, Temp: f.temp, Version: version, Now: time.Now}
+	s.options = scan.Options{AllowPartial: f.allowPartial, AcceptSkipped: f.acceptSkipped, Without: f.without, Temp: f.temp, Version: version, Now: time.Now}
 	s.options.Kinds, err = parseKinds(f.kinds)
 	mistake("--kinds", err)
 	s.options.Clamd, err = malware.ParseAddress(f.clamd)
 	mistake("--clamd", err)
-	s.options.SkipLarger, err = parseSize(f.clamdSkipLarger)
-	mistake("--clamd-skip-larger", err)
+	if f.clamdSkipLarger != "" {
+		s.options.SkipLarger, err = parseSize(f.clamdSkipLarger)
+		mistake("--clamd-skip-larger", err)
+	}
 	s.options.Limits.Bytes, err = parseSize(f.maxBytes)
 	mistake("--max-bytes", err)
 	s.options.Limits.Files = f.maxFiles
+	if f.maxFiles <= 0 {
+		mistake("--max-files", fmt.Errorf("%d is no limit; write a number above 0, such as %d", f.maxFiles, rootfs.DefaultLimits.Files))
+	}
+	if f.timeout <= 0 {
+		mistake("--timeout", fmt.Errorf("%s is no time; write one above 0, such as 30m", f.timeout))
+	}
+	if f.name != "" && (f.runtime != "" || !isFile(target)) {
+		mistake("--name", errors.New("chooses an image in a file; write the name as the image instead"))
+	}
 	s.options.Advisories = vulnerabilities.Offline{Folder: f.osvDB}
 	if f.osvAPI != "" {
-		s.options.Advisories = vulnerabilities.Online{URL: f.osvAPI}
+		online := vulnerabilities.Online{URL: f.osvAPI}
+		mistake("--osv-api", online.Check())
+		s.options.Advisories = online
 	}
 	return s, errors.Join(mistakes...)
+}
+
+// parsePlatform reads OS/ARCH or OS/ARCH/VARIANT. A misspelt one would fit no image, or by chance the only one.
+func parsePlatform(text string) (v1.Platform, error) {
+	parsed, err := platforms.Parse(text)
+	if err != nil || strings.Count(text, "/") == 0 {
+		return v1.Platform{}, fmt.Errorf("%q is not a platform; write OS/ARCH, such as linux/amd64 or linux/arm64", text)
+	}
+	platform, err := v1.ParsePlatform(text)
+	if err != nil {
+		return v1.Platform{}, fmt.Errorf("%q is not a platform; write OS/ARCH, such as %s", text, platforms.Format(parsed))
+	}
+	return *platform, nil
 }
 
 func parseKinds(names []string) ([]verdict.Kind, error) {
@@ -131,11 +158,8 @@ func parseKinds(names []string) ([]verdict.Kind, error) {
 	return kinds, nil
 }
 
-// parseSize reads a number of bytes, such as 100M; "" is 0.
+// parseSize reads a number of bytes, such as 100M.
 func parseSize(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
 	digits := strings.TrimRight(text, "KMGT")
 	number, err := strconv.ParseInt(digits, 10, 64)
 	shift := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -151,12 +175,14 @@ func (s *settings) open(ctx context.Context) (*image.Image, error) {
 	if s.runtime != "" {
 		return image.Containerd(ctx, s.runtime, s.namespace, s.target, s.platform)
 	}
-	if _, err := os.Stat(s.target); err == nil || looksLikeFile(s.target) {
+	if isFile(s.target) {
 		return image.Archive(ctx, s.target, s.name, s.platform)
 	}
 	return image.Registry(ctx, s.target, s.plainHTTP, s.platform, s.temp)
 }
 
-func looksLikeFile(target string) bool {
-	return strings.HasPrefix(target, "/") || strings.HasPrefix(target, ".") || strings.HasSuffix(target, ".tar")
+// isFile says whether a file or a folder is meant, there or not.
+func isFile(target string) bool {
+	_, err := os.Stat(target)
+	return err == nil || strings.HasPrefix(target, "/") || strings.HasPrefix(target, ".") || strings.HasSuffix(target, ".tar")
 }

@@ -6,6 +6,7 @@ replace portcullis => ../..
 
 require (
 	github.com/containerd/containerd/api v1.12.0
+	github.com/containerd/platforms v1.0.0-rc.5
 	github.com/google/go-containerregistry v0.22.1
 	github.com/google/osv-scalibr v0.5.3
 	github.com/klauspost/compress v1.20.3

@@ -43,6 +43,80 @@ func TestALargeImageTakesLittleMemory(t *testing.T) {
 	require.Contains(t, stderr.String(), "malware: none")
 }
 
+// Whoever makes images may make one that the scanner finds very much in. It must not take the memory of the
+// machine that scans; what cannot be held is told.
+func TestAnImageMadeToTakeMemoryTakesLittle(t *testing.T) {
+	lodash := `{"name": "lodash", "version": "4.17.20", "author": "` + strings.Repeat("x", 1000) + `"}`
+	long := strings.Repeat("folder-of-a-long-name/", 150)
+	for name, c := range map[string]struct {
+		layer  func(put func(name string, content io.Reader, size int64))
+		status int
+		told   string
+	}{
+		"a file of nothing but passwords": {func(put func(name string, content io.Reader, size int64)) {
+			put("app/.env", &passwordReader{}, 50<<20)
+		}, 0, "more than a verdict holds"},
+		"secrets at long paths": {func(put func(name string, content io.Reader, size int64)) {
+			for i := range 30_000 {
+				put(fmt.Sprintf("%s%d/.env", long, i), &passwordReader{at: 100 * i}, 100)
+			}
+		}, 0, "more than a verdict holds"},
+		"a list of very many packages": {func(put func(name string, content io.Reader, size int64)) {
+			put("var/lib/dpkg/status", &repeated{text: "Package: openssl\nStatus: install ok installed\nVersion: 3.0.8-1\n\n"}, 30<<20)
+		}, 3, "image has more than 100000"},
+		"very many vulnerable packages": {func(put func(name string, content io.Reader, size int64)) {
+			for i := range 60_000 {
+				put(fmt.Sprintf("app/%d/node_modules/lodash/package.json", i), strings.NewReader(lodash), int64(len(lodash)))
+			}
+		}, 0, "more than a verdict holds"},
+		"a package description without end": {func(put func(name string, content io.Reader, size int64)) {
+			put("app/node_modules/x/package.json", io.MultiReader(strings.NewReader(`{"name": "x", "version": "1", "contributors": [`), &repeated{text: `"",`}), 120<<20)
+		}, 3, "larger than is read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			layout := t.TempDir()
+			blobs := filepath.Join(layout, "blobs", "sha256")
+			require.NoError(t, os.MkdirAll(blobs, 0o755))
+			diffID, digest, length := writeLayer(t, blobs, func(archive *tar.Writer) {
+				c.layer(func(name string, content io.Reader, size int64) {
+					require.NoError(t, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size}))
+					_, err := io.CopyN(archive, content, size)
+					require.NoError(t, err)
+				})
+			})
+			finishLayout(t, layout, []string{`"sha256:` + diffID + `"`}, []string{descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, length)})
+			db := osvtest.Write(t, osvtest.Advisories{"Debian": {osvtest.DebianOpenSSL}, "npm": {osvtest.Lodash}})
+			requireLittleMemory(t, c.status, c.told, "--kinds", "vulnerabilities,secrets", "--osv-db", db, "--temp", t.TempDir(), layout)
+		})
+	}
+}
+
+func TestAnArchiveMadeToTakeMemoryTakesLittle(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "image.tar"))
+	require.NoError(t, err)
+	defer file.Close()
+	archive := tar.NewWriter(file)
+	for i := range 150 {
+		require.NoError(t, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("%d/%s", i, strings.Repeat("x", 1<<20-1000))}))
+	}
+	require.NoError(t, archive.Close())
+	requireLittleMemory(t, 3, "not the archive of an image", file.Name())
+}
+
+// requireLittleMemory runs the command and looks at the memory that it took.
+func requireLittleMemory(t *testing.T, status int, told string, arguments ...string) {
+	t.Helper()
+	command := exec.Command(program(t), arguments...)
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	_ = command.Run()
+	usage := command.ProcessState.SysUsage().(*syscall.Rusage)
+	t.Logf("%d MiB resident at most", usage.Maxrss>>10)
+	require.Equal(t, status, command.ProcessState.ExitCode(), "%.1000s", stderr.String())
+	require.Contains(t, stderr.String(), told)
+	require.Less(t, usage.Maxrss, int64(maxResident))
+}
+
 // largeImage is the folder of an OCI layout with an image of that many bytes: half of it programs, an
 // eighth text, and many small files of npm packages, in four layers that override some of each other.
 func largeImage(t *testing.T, size int64) string {
@@ -56,11 +130,18 @@ func largeImage(t *testing.T, size int64) string {
 		diffIDs = append(diffIDs, `"sha256:`+diffID+`"`)
 		layers = append(layers, descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest, length))
 	}
+	finishLayout(t, layout, diffIDs, layers)
+	return layout
+}
+
+// finishLayout writes what stands around the layers.
+func finishLayout(t *testing.T, layout string, diffIDs, layers []string) {
+	t.Helper()
+	blobs := filepath.Join(layout, "blobs", "sha256")
 	config := document(t, blobs, `{"os":"linux","architecture":"amd64","config":{"User":"1"},"rootfs":{"type":"layers","diff_ids":[`+strings.Join(diffIDs, ",")+`]}}`)
 	manifest := document(t, blobs, `{"schemaVersion":2,"config":`+descriptor("application/vnd.oci.image.config.v1+json", config.digest, config.length)+`,"layers":[`+strings.Join(layers, ",")+`]}`)
 	index := `{"schemaVersion":2,"manifests":[` + descriptor("application/vnd.oci.image.manifest.v1+json", manifest.digest, manifest.length) + `]}`
 	require.NoError(t, os.WriteFile(filepath.Join(layout, "index.json"), []byte(index), 0o600))
-	return layout
 }
 
 func descriptor(mediaType, digest string, length int64) string {
@@ -82,6 +163,12 @@ func document(t *testing.T, blobs, text string) blob {
 
 func largeLayer(t *testing.T, blobs string, number int, size int64) (diffID, digest string, length int64) {
 	t.Helper()
+	return writeLayer(t, blobs, func(archive *tar.Writer) { fill(t, archive, number, size) })
+}
+
+// writeLayer writes a compressed layer.
+func writeLayer(t *testing.T, blobs string, fill func(*tar.Writer)) (diffID, digest string, length int64) {
+	t.Helper()
 	file, err := os.CreateTemp(blobs, "layer-")
 	require.NoError(t, err)
 	defer file.Close()
@@ -89,7 +176,7 @@ func largeLayer(t *testing.T, blobs string, number int, size int64) (diffID, dig
 	compressed, err := gzip.NewWriterLevel(io.MultiWriter(file, stored), gzip.BestSpeed)
 	require.NoError(t, err)
 	archive := tar.NewWriter(io.MultiWriter(compressed, content))
-	fill(t, archive, number, size)
+	fill(archive)
 	require.NoError(t, archive.Close())
 	require.NoError(t, compressed.Close())
 	length, err = file.Seek(0, io.SeekCurrent)
@@ -127,13 +214,34 @@ func fill(t *testing.T, archive *tar.Writer, number int, size int64) {
 }
 
 // textReader is text without an end.
-type textReader struct{ at int }
+type textReader struct{ repeated }
 
 func (r *textReader) Read(p []byte) (int, error) {
-	const line = "2026-11-23T12:00:00Z INFO request handled path=/api/v1/items?id=42 user=someone@example.com\n"
+	r.text = "2026-11-23T12:00:00Z INFO request handled path=/api/v1/items?id=42 user=someone@example.com\n"
+	return r.repeated.Read(p)
+}
+
+// repeated is a text again and again. The test must not hold what it makes: the memory of a command counts
+// from that of the process that starts it.
+type repeated struct {
+	text string
+	at   int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
 	for i := range p {
-		p[i] = line[(r.at+i)%len(line)]
+		p[i] = r.text[(r.at+i)%len(r.text)]
 	}
 	r.at += len(p)
 	return len(p), nil
+}
+
+// passwordReader are passwords without an end, all of them different, 25 bytes each.
+type passwordReader struct{ at int }
+
+func (r *passwordReader) Read(p []byte) (int, error) {
+	line := fmt.Sprintf("A_PASSWORD=x%012d\n", r.at/25)
+	n := copy(p, line[r.at%25:])
+	r.at += n
+	return n, nil
 }

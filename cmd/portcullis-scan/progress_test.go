@@ -52,12 +52,12 @@ func TestQuietIsQuiet(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	for text, want := range map[string]int64{"": 0, "1": 1, "100M": 100 << 20, "2G": 2 << 30, "1T": 1 << 40, "5K": 5120} {
+	for text, want := range map[string]int64{"1": 1, "100M": 100 << 20, "2G": 2 << 30, "1T": 1 << 40, "5K": 5120} {
 		got, err := parseSize(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
 	}
-	for _, text := range []string{"0", "-1", "M", "1m", "1MB", "MM", "1KM", "9999999999G", "1.5G"} {
+	for _, text := range []string{"", "0", "-1", "M", "1m", "1MB", "MM", "1KM", "9999999999G", "1.5G"} {
 		_, err := parseSize(text)
 		require.ErrorContains(t, err, "write a number with K, M, G or T", text)
 	}

@@ -31,7 +31,10 @@ func summarize(out io.Writer, target string, r *scan.Result) {
 	for _, f := range v.Secrets {
 		secrets.add(f.Level, fmt.Sprintf("%s (%s) at %s", f.Type, f.Rule, f.Path+f.History))
 	}
-	for _, kind := range v.Scanned {
+	for _, kind := range verdict.Kinds() {
+		if !v.Covers(kind) && !v.Partly(kind) {
+			continue
+		}
 		switch kind {
 		case verdict.KindVulnerabilities:
 			vulnerabilities.write(&text, kind)
@@ -40,6 +43,13 @@ func summarize(out io.Writer, target string, r *scan.Result) {
 		case verdict.KindSecrets:
 			secrets.write(&text, kind)
 		}
+	}
+	for _, skipped := range v.Skipped {
+		counts := "does not count as scanned (see --accept-skipped)"
+		if v.Covers(skipped.Kind) {
+			counts = "counts as scanned, as --accept-skipped says"
+		}
+		fmt.Fprintf(&text, "skipped: %s: %s; the kind %s\n", skipped.Kind, skipped.What, counts)
 	}
 	for _, err := range r.NotScanned {
 		fmt.Fprintf(&text, "not scanned: %v\n", err)

@@ -190,6 +190,11 @@ func (f *Folder) index(name string, info fs.FileInfo, before indexed, change *Ch
 	file := indexed{Stamp: stampOf(info)}
 	report, err := f.read(context.Background(), name)
 	file.About, file.ScannedAt, file.Scanned = report.About, report.Verdict.ScannedAt, report.Verdict.Scanned
+	for _, skipped := range report.Verdict.Skipped {
+		if !slices.Contains(file.Partly, skipped.Kind) {
+			file.Partly = append(file.Partly, skipped.Kind)
+		}
+	}
 	for _, warning := range report.Warnings {
 		change.Warnings = append(change.Warnings, name+": "+warning)
 	}

@@ -92,6 +92,27 @@ func TestTwoReportsMergeByKindAndNewestScan(t *testing.T) {
 	require.Equal(t, []verdict.Kind{verdict.KindVulnerabilities, verdict.KindMalware}, v.Scanned)
 }
 
+func TestFindingsOfAScanThatSkippedSomethingCountAndDoNotMakeTheKindScanned(t *testing.T) {
+	dir := t.TempDir()
+	partly := scannertest.Verdict(1, 3)
+	partly.Scanned, partly.Malware = nil, []verdict.Malware{{Path: "/x", Signature: "Eicar", Type: "test-file"}}
+	partly.Skipped = []verdict.Skipped{{Kind: verdict.KindMalware, What: "2 large files"}}
+	put(t, filepath.Join(dir, "partly.json"), "portcullis", partly)
+	folder := newFolder(dir)
+	refresh(t, folder)
+	v, err := folder.Verdict(t.Context(), scannertest.Image(1))
+	require.NoError(t, err)
+	require.Len(t, v.Malware, 1)
+	require.False(t, v.Covers(verdict.KindMalware))
+
+	put(t, filepath.Join(dir, "new.json"), "grype", scannertest.Verdict(1, 2, "CVE-2026-0002"))
+	refresh(t, folder)
+	v, err = folder.Verdict(t.Context(), scannertest.Image(1))
+	require.NoError(t, err)
+	require.Len(t, v.Malware, 1)
+	require.Equal(t, []verdict.Kind{verdict.KindVulnerabilities}, v.Scanned)
+}
+
 func TestAReportThatBreaksIsAFailureAndNotAnUnscannedImage(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.json")

@@ -23,6 +23,7 @@ type indexed struct {
 	About     formats.About  `json:"about"`
 	ScannedAt time.Time      `json:"scannedAt,omitzero"`
 	Scanned   []verdict.Kind `json:"scanned,omitempty"`
+	Partly    []verdict.Kind `json:"partly,omitempty"` // kinds of which something was skipped
 	Broken    string         `json:"broken,omitempty"` // why it cannot be read to its end
 	// Before is what a broken file was about when it could be read.
 	Before *formats.About `json:"before,omitempty"`

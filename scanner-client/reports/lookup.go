@@ -150,6 +150,7 @@ func choose(found []candidate) *choice {
 			}
 		}
 	}
+	chosen.takePartly(found)
 	return chosen
 }
 
@@ -174,6 +175,18 @@ func (c *choice) takeLikely(newestFirst []candidate, kind verdict.Kind) {
 			return
 		}
 		c.take(report)
+	}
+}
+
+// takePartly takes the reports that skipped something. What they have found may count beside the rest;
+// verdict.Merge decides.
+func (c *choice) takePartly(newestFirst []candidate) {
+	taken := 0
+	for _, report := range newestFirst {
+		if report.file.Broken == "" && len(report.file.Partly) > 0 && taken < maxLikely {
+			taken++
+			c.take(report)
+		}
 	}
 }
 

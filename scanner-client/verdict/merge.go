@@ -30,6 +30,7 @@ func Merge(parts ...*Verdict) *Verdict {
 				used = append(used, part)
 			}
 		}
+		merged.Skipped = append(merged.Skipped, skippedOf(kind, from)...)
 		if len(from) > 0 && from[0].Covers(kind) {
 			merged.Scanned = append(merged.Scanned, kind)
 		}
@@ -51,7 +52,8 @@ func Merge(parts ...*Verdict) *Verdict {
 }
 
 // sayingOf returns the parts that count for a kind: the newest that has looked for it, else all that
-// have findings of it. Of two as new as each other the one that has found more counts.
+// have findings of it. Of two as new as each other the one that has found more counts. What a newer scan
+// has found that skipped something counts beside them.
 func sayingOf(kind Kind, newestFirst []*Verdict) []*Verdict {
 	var newest *Verdict
 	var found []*Verdict
@@ -65,15 +67,33 @@ func sayingOf(kind Kind, newestFirst []*Verdict) []*Verdict {
 			newest = part
 		}
 	}
-	if newest != nil {
-		return []*Verdict{newest}
+	if newest == nil {
+		return found
 	}
-	return found
+	said := []*Verdict{newest}
+	for _, part := range found {
+		if part.Partly(kind) && part.ScannedAt.After(newest.ScannedAt) {
+			said = append(said, part)
+		}
+	}
+	return said
 }
 
 func (v *Verdict) count(kind Kind) int {
 	return len(pick(kind, KindVulnerabilities, v.Vulnerabilities)) +
 		len(pick(kind, KindMalware, v.Malware)) + len(pick(kind, KindSecrets, v.Secrets))
+}
+
+func skippedOf(kind Kind, parts []*Verdict) []Skipped {
+	var skipped []Skipped
+	for _, part := range parts {
+		for _, s := range part.Skipped {
+			if s.Kind == kind {
+				skipped = append(skipped, s)
+			}
+		}
+	}
+	return skipped
 }
 
 func pick[F any](wanted, kind Kind, findings []F) []F {

@@ -53,6 +53,16 @@ func TestReportsOfTheSameTagDoNotListAFindingTwice(t *testing.T) {
 	require.Len(t, merged.Vulnerabilities, 3)
 }
 
+func TestWhatANewerScanFoundThatSkippedSomethingIsNotLost(t *testing.T) {
+	partly := scan("partly", 2, nil, "CVE-1-2")
+	partly.Skipped = []verdict.Skipped{{Kind: verdict.KindVulnerabilities, What: "npm packages"}}
+	merged := verdict.Merge(scan("whole", 1, verdict.Kinds()), partly)
+	require.Len(t, merged.Vulnerabilities, 1)
+	require.True(t, merged.Covers(verdict.KindVulnerabilities))
+	require.Equal(t, partly.Skipped, merged.Skipped)
+	require.Empty(t, verdict.Merge(scan("whole", 3, verdict.Kinds()), partly).Vulnerabilities, "an older one does not count")
+}
+
 func TestOfTwoScansOfTheSameMomentTheOneThatFoundMoreCounts(t *testing.T) {
 	clean, dirty := scan("a", 1, verdict.Kinds()), scan("b", 1, verdict.Kinds(), "CVE-1-1")
 	require.Len(t, verdict.Merge(clean, dirty).Vulnerabilities, 1)

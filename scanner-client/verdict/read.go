@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 )
 
 const (
@@ -146,12 +147,16 @@ func (v *Verdict) validate() error {
 	expect(ValidImageID(v.ImageID), "imageID %q: write sha256: and the 64 hexadecimal digits of the image's config digest", v.ImageID)
 	expect(v.Scanner.Name != "", "scanner.name: required")
 	expect(!v.ScannedAt.IsZero(), "scannedAt: required")
-	expect(len(v.Scanned) > 0, "scanned: required; list the kinds that were looked for: %v", Kinds())
+	expect(len(v.Scanned)+len(v.Skipped) > 0, "scanned: required; list the kinds that were looked for: %v", Kinds())
 	for i, kind := range v.Scanned {
 		expect(kind == KindVulnerabilities || kind == KindMalware || kind == KindSecrets, "scanned[%d]: unknown kind %q; write one of %v", i, kind, Kinds())
 	}
+	for i, s := range v.Skipped {
+		expect(slices.Contains(Kinds(), s.Kind), "skipped[%d].kind: unknown kind %q; write one of %v", i, s.Kind, Kinds())
+		expect(s.What != "", "skipped[%d].what: required; say what was not looked at", i)
+	}
 	for _, kind := range Kinds() {
-		expect(v.count(kind) == 0 || v.Covers(kind), "%s: has findings but is not listed in scanned", kind)
+		expect(v.count(kind) == 0 || v.Covers(kind) || v.Partly(kind), "%s: has findings but is not listed in scanned", kind)
 	}
 	for i, found := range v.Vulnerabilities {
 		expect(found.ID != "", "vulnerabilities[%d].id: required", i)

@@ -87,6 +87,26 @@ func TestAFileFullOfMistakesDoesNotFloodTheLog(t *testing.T) {
 	require.Less(t, len(err.Error()), 2000)
 }
 
+func TestFindingsOfAKindThatWasPartlySkippedAreReadAndDoNotMakeItScanned(t *testing.T) {
+	v := sample()
+	v.Scanned = []verdict.Kind{verdict.KindVulnerabilities, verdict.KindSecrets}
+	v.Skipped = []verdict.Skipped{{Kind: verdict.KindMalware, What: "2 files larger than 100 bytes"}}
+	var file bytes.Buffer
+	require.NoError(t, verdict.Write(&file, v))
+	text := file.String()
+	read, err := verdict.Read(&file)
+	require.NoError(t, err)
+	require.Equal(t, v, read)
+	require.False(t, read.Covers(verdict.KindMalware))
+	for old, c := range map[string]struct{ made, want string }{
+		`"what": "2 files larger than 100 bytes"`: {`"what": ""`, "skipped[0].what: required"},
+		`"kind": "malware"`:                       {`"kind": "viruses"`, `skipped[0].kind: unknown kind "viruses"`},
+	} {
+		_, err := verdict.Read(strings.NewReader(strings.Replace(text, old, c.made, 1)))
+		require.ErrorContains(t, err, c.want)
+	}
+}
+
 // endless is a file that never stops; it must not be read into memory whole.
 type endless struct{ read int }
 

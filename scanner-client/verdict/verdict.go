@@ -17,7 +17,10 @@ type Verdict struct {
 	ScannedAt time.Time `json:"scannedAt"`
 	// Scanned lists the kinds of risk that were looked for. A kind that is missing here was not
 	// scanned: the absence of its findings says nothing.
-	Scanned         []Kind          `json:"scanned"`
+	Scanned []Kind `json:"scanned"`
+	// Skipped says what was not looked at. A kind may have findings without being in Scanned when something
+	// of it was skipped: what was found counts, and says nothing about the rest.
+	Skipped         []Skipped       `json:"skipped,omitempty"`
 	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitempty"`
 	Malware         []Malware       `json:"malware,omitempty"`
 	Secrets         []Secret        `json:"secrets,omitempty"`
@@ -28,6 +31,12 @@ type Scanner struct {
 	Name     string `json:"name"`
 	Version  string `json:"version,omitempty"`
 	Database string `json:"database,omitempty"` // the database's own version or date
+}
+
+// Skipped is something that was not looked at for one kind of risk.
+type Skipped struct {
+	Kind Kind   `json:"kind"`
+	What string `json:"what"` // for people: how much of what, and why
 }
 
 // Kind is one kind of risk.
@@ -47,6 +56,16 @@ func Kinds() []Kind { return []Kind{KindVulnerabilities, KindMalware, KindSecret
 func (v *Verdict) Covers(kind Kind) bool {
 	for _, k := range v.Scanned {
 		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// Partly says whether something was skipped of what kind was looked for.
+func (v *Verdict) Partly(kind Kind) bool {
+	for _, s := range v.Skipped {
+		if s.Kind == kind {
 			return true
 		}
 	}

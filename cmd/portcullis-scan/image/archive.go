@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -48,22 +49,56 @@ func openFiles(file string) (files, error) {
 	return openTar(file)
 }
 
+// archiveImage reads index.json, which is OCI's, or manifest.json, which is docker's. Many archives have
+// both, and which of them counts is the choice of whoever imports the archive.
 func archiveImage(ctx context.Context, archive files, name string, platform v1.Platform) (*Image, error) {
-	raw, err := readFile(archive, "index.json")
-	if err == nil {
-		return layoutImage(ctx, archive, raw, name, platform)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	index, err := readFile(archive, "index.json")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	raw, err = readFile(archive, "manifest.json")
-	if errors.Is(err, fs.ErrNotExist) {
+	manifest, err := readFile(archive, "manifest.json")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	switch {
+	case index == nil && manifest == nil:
 		return nil, errors.New("neither index.json nor manifest.json in it: write it with docker save, ctr images export or skopeo copy")
+	case index == nil:
+		return savedImage(archive, manifest, name)
+	}
+	image, err := layoutImage(ctx, archive, index, name, platform)
+	if err == nil && manifest != nil {
+		err = sameImage(archive, manifest, name, image.ID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return savedImage(archive, raw, name)
+	return image, nil
+}
+
+// sameImage makes sure that manifest.json, too, leads to nothing but the image with the ID.
+func sameImage(archive files, manifest []byte, name, id string) error {
+	images, err := parseSaved(manifest)
+	if err != nil {
+		return err
+	}
+	meant := images
+	if name != "" {
+		meant = slices.DeleteFunc(slices.Clone(images), func(s saved) bool { return !slices.ContainsFunc(s.RepoTags, named(name)) })
+	}
+	if len(meant) == 0 {
+		return fmt.Errorf("manifest.json has no image %q and index.json has: write the archive anew. It has %q", name, tagsOf(images))
+	}
+	for _, s := range meant {
+		config, err := readFile(archive, s.Config)
+		if err != nil {
+			return fmt.Errorf("config in manifest.json: %w", err)
+		}
+		if other := idOf(config); other != id {
+			return fmt.Errorf("index.json leads to the image %s and manifest.json to %s: which one runs depends on who imports the archive. Write it anew with one image, or choose one that both have with --name: %q", id, other, tagsOf(images))
+		}
+	}
+	return nil
 }
 
 func layoutImage(ctx context.Context, archive files, raw []byte, name string, platform v1.Platform) (*Image, error) {
@@ -109,10 +144,21 @@ type saved struct {
 	Layers   []string
 }
 
-func savedImage(archive files, raw []byte, name string) (*Image, error) {
+func parseSaved(raw []byte) ([]saved, error) {
 	var images []saved
 	if err := json.Unmarshal(raw, &images); err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
+	}
+	if len(images) == 0 {
+		return nil, errors.New("manifest.json: 0 images in it")
+	}
+	return images, nil
+}
+
+func savedImage(archive files, raw []byte, name string) (*Image, error) {
+	images, err := parseSaved(raw)
+	if err != nil {
+		return nil, err
 	}
 	chosen, err := chooseSaved(images, name)
 	if err != nil {
@@ -133,23 +179,26 @@ func savedImage(archive files, raw []byte, name string) (*Image, error) {
 }
 
 func chooseSaved(images []saved, name string) (saved, error) {
-	var found []saved
+	if name == "" {
+		if len(images) > 1 {
+			return saved{}, fmt.Errorf("%d images in it, choose one with --name: %q", len(images), tagsOf(images))
+		}
+		return images[0], nil
+	}
+	for _, image := range images {
+		if slices.ContainsFunc(image.RepoTags, named(name)) {
+			return image, nil
+		}
+	}
+	return saved{}, fmt.Errorf("no image %q in it; it has %q", name, tagsOf(images))
+}
+
+func tagsOf(images []saved) []string {
 	var tags []string
 	for _, image := range images {
 		tags = append(tags, image.RepoTags...)
-		for _, tag := range image.RepoTags {
-			if tag == name {
-				return image, nil
-			}
-		}
-		if name == "" {
-			found = append(found, image)
-		}
 	}
-	if len(found) != 1 {
-		return saved{}, fmt.Errorf("%d images in it, choose one with --name: %q", len(images), tags)
-	}
-	return found[0], nil
+	return tags
 }
 
 func readFile(archive files, name string) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -76,28 +77,55 @@ func isImage(t types.MediaType) bool { return t.IsImage() || t == "" }
 // choose returns the one image that is meant. The platform only decides between several: a file with
 // one image for another machine is scanned as it is.
 func choose(among []candidate, name string, platform v1.Platform) (v1.Descriptor, error) {
+	if len(among) == 0 {
+		return v1.Descriptor{}, errors.New("no image in it")
+	}
+	all := listed(among)
 	if name != "" {
 		among = slices.DeleteFunc(among, func(c candidate) bool { return !slices.ContainsFunc(c.names, named(name)) })
+		if len(among) == 0 {
+			return v1.Descriptor{}, fmt.Errorf("no image %q in it; it has %s", name, all)
+		}
 	}
 	if different(among) > 1 {
 		among = slices.DeleteFunc(among, func(c candidate) bool { return c.Platform != nil && !c.Platform.Satisfies(platform) })
 	}
 	switch different(among) {
 	case 0:
-		return v1.Descriptor{}, errors.New("no such image here for " + platform.String() + "; see --platform and --name")
+		return v1.Descriptor{}, fmt.Errorf("no image for %s in it, choose another with --platform: %s", platform.String(), all)
 	case 1:
 		return among[0].Descriptor, nil
 	}
-	listed := make([]string, len(among))
-	for i, c := range among {
-		listed[i] = c.String()
-	}
-	return v1.Descriptor{}, fmt.Errorf("several images, choose one with --name or --platform: %s", strings.Join(listed, "; "))
+	return v1.Descriptor{}, fmt.Errorf("several images, choose one with --name or --platform: %s", listed(among))
 }
 
-// named says whether a name is the wanted one, in full or only its tag, which is all that some tools keep.
+// mostListed is how many images an error lists.
+const mostListed = 20
+
+func listed(among []candidate) string {
+	texts := make([]string, 0, mostListed)
+	for i, c := range among {
+		if i == mostListed {
+			texts = append(texts, fmt.Sprintf("and %d more", len(among)-i))
+			break
+		}
+		texts = append(texts, c.String())
+	}
+	return strings.Join(texts, "; ")
+}
+
+// named says whether a name is the wanted one: in full, as docker or as containerd writes it, or only its
+// tag, which is all that some tools keep.
 func named(wanted string) func(string) bool {
-	return func(name string) bool { return name == wanted || strings.HasSuffix(wanted, ":"+name) }
+	full := func(text string) string {
+		if parsed, err := name.NewTag(text); err == nil {
+			return parsed.Name()
+		}
+		return text
+	}
+	return func(name string) bool {
+		return name == wanted || strings.HasSuffix(wanted, ":"+name) || strings.Contains(name, ":") && full(name) == full(wanted)
+	}
 }
 
 func different(among []candidate) int {

@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 )
 
 const (
-	maxArchiveFiles = 100_000 // an image has a few for each layer
-	maxLinks        = 10      // docker save once wrote layers that are links to layers
+	maxArchiveFiles = 100_000  // an image has a few for each layer
+	maxArchiveNames = 16 << 20 // bytes of their names, which have a hundred each
+	maxLinks        = 10       // docker save once wrote layers that are links to layers
 )
 
 // folder is the folder of an OCI layout. os.Root keeps links in it from leading out of it.
@@ -54,6 +56,7 @@ func openTar(name string) (*tarFiles, error) {
 
 func (t *tarFiles) index() error {
 	reader := tar.NewReader(t.file)
+	names := 0
 	for n := 0; ; n++ {
 		header, err := reader.Next()
 		switch {
@@ -64,7 +67,10 @@ func (t *tarFiles) index() error {
 		case n == maxArchiveFiles:
 			return fmt.Errorf("more than %d files in it: not the archive of an image", maxArchiveFiles)
 		}
-		name := path.Clean(header.Name)
+		if names += len(header.Name) + len(header.Linkname); names > maxArchiveNames {
+			return fmt.Errorf("more than %d bytes of names in it: not the archive of an image", maxArchiveNames)
+		}
+		name := strings.Clone(path.Clean(header.Name)) // the header that it is a part of may be large
 		switch header.Typeflag {
 		case tar.TypeReg:
 			// The reader takes from the file no more than it needs, so this is where the content begins.
@@ -74,7 +80,7 @@ func (t *tarFiles) index() error {
 			}
 			t.parts[name] = part{offset, header.Size}
 		case tar.TypeLink:
-			t.links[name] = path.Clean(header.Linkname)
+			t.links[name] = strings.Clone(path.Clean(header.Linkname))
 		case tar.TypeSymlink:
 			t.links[name] = path.Join(path.Dir(name), header.Linkname) //nolint:gosec // a key of the map of the archive's files
 		}

@@ -55,7 +55,7 @@ func (l Layer) Open(ctx context.Context, read func(bytes int)) (io.ReadCloser, e
 		stored.Close()
 		return nil, fmt.Errorf("layer %s: %w", l.diffID, err)
 	}
-	return &layerReader{archive: archive, stored: stored, sum: sha256.New(), diffID: l.diffID}, nil
+	return &layerReader{ctx: ctx, archive: archive, stored: stored, sum: sha256.New(), diffID: l.diffID}, nil
 }
 
 // blobs gives the documents and layers that a manifest names.
@@ -96,8 +96,13 @@ func fromConfig(raw []byte, layers []Layer, closer io.Closer) (*Image, error) {
 		}
 		layers[i].diffID = diffIDs[i]
 	}
-	sum := sha256.Sum256(raw)
-	return &Image{ID: "sha256:" + hex.EncodeToString(sum[:]), Config: config, Layers: layers, closer: closer}, nil
+	return &Image{ID: idOf(raw), Config: config, Layers: layers, closer: closer}, nil
+}
+
+// idOf returns the ID of the image with a config.
+func idOf(config []byte) string {
+	sum := sha256.Sum256(config)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // document reads a manifest, an index or a config, and checks that it is what the descriptor names.

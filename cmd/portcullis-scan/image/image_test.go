@@ -200,12 +200,12 @@ func TestBrokenArchivesSayWhatIsWrong(t *testing.T) {
 		"another tar file":      {imagetest.Archive(t, imagetest.File("README", "hello")), "neither index.json nor manifest.json"},
 		"truncated":             {good[:len(good)-3000], "truncated tar file"},
 		"manifest is no JSON":   {manifest("hello"), "manifest.json: invalid character"},
-		"manifest of nothing":   {manifest("[]"), "0 images in it"},
+		"manifest of nothing":   {manifest("[]"), "manifest.json: 0 images in it"},
 		"config not there":      {manifest(`[{"Config":"../../etc/passwd","Layers":[]}]`), "config: ../../etc/passwd: file does not exist"},
 		"huge manifest":         {manifest(strings.Repeat(" ", 9<<20)), "larger than 8388608 bytes"},
 		"links in circles":      {imagetest.Archive(t, imagetest.Symlink("manifest.json", "b"), imagetest.Symlink("b", "manifest.json")), "neither index.json nor manifest.json"},
 		"layers do not add up":  {imagetest.Archive(t, imagetest.File("manifest.json", `[{"Config":"c","Layers":["a","b"]}]`), imagetest.File("c", `{"rootfs":{"diff_ids":[]}}`)), "config names 0 layers and the manifest 2"},
-		"index of an index ...": {imagetest.Archive(t, imagetest.File("index.json", `{"manifests":[]}`)), "no such image here"},
+		"index of an index ...": {imagetest.Archive(t, imagetest.File("index.json", `{"manifests":[]}`)), "no image in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := image.Archive(ctx, fileWith(t, c.content), "", imagetest.Platform)
@@ -260,8 +260,8 @@ func TestOneOfSeveralImagesIsChosen(t *testing.T) {
 		"by name":                             {add: []mutate.IndexAddendum{named(one, "shop/web:1", nil), named(two, "shop/web:2", nil)}, name: "shop/web:2", want: two},
 		"by tag":                              {add: []mutate.IndexAddendum{named(one, "1", nil), named(two, "2", nil)}, name: "shop/web:2", want: two},
 		"unclear":                             {add: []mutate.IndexAddendum{named(one, "1", nil), named(two, "2", nil)}, err: "several images, choose one with --name or --platform"},
-		"other platforms":                     {add: []mutate.IndexAddendum{named(one, "", &arm), named(two, "", &v1.Platform{OS: "linux", Architecture: "s390x"})}, err: "no such image here for linux/amd64"},
-		"no such name":                        {add: []mutate.IndexAddendum{named(one, "1", nil)}, name: "x:9", err: "no such image here"},
+		"other platforms":                     {add: []mutate.IndexAddendum{named(one, "", &arm), named(two, "", &v1.Platform{OS: "linux", Architecture: "s390x"})}, err: "no image for linux/amd64 in it, choose another with --platform: sha256:"},
+		"no such name":                        {add: []mutate.IndexAddendum{named(one, "1", nil)}, name: "x:9", err: `no image "x:9" in it; it has sha256:`},
 	} {
 		t.Run(what, func(t *testing.T) {
 			got, err := image.Archive(ctx, ociLayout(t, c.add...), c.name, imagetest.Platform)
@@ -291,6 +291,67 @@ func TestOneOfSeveralSavedImagesIsChosen(t *testing.T) {
 	requireSample(t, two, got)
 	_, err = image.Archive(ctx, file, "", imagetest.Platform)
 	require.ErrorContains(t, err, `2 images in it, choose one with --name`)
+	_, err = image.Archive(ctx, file, "nosuch", imagetest.Platform)
+	require.ErrorContains(t, err, `no image "nosuch" in it; it has [`)
+	require.ErrorContains(t, err, `"test/one:1"`)
+	for _, spelled := range []string{"docker.io/test/two:1", "index.docker.io/test/two:1"} {
+		got, err := image.Archive(ctx, file, spelled, imagetest.Platform)
+		require.NoError(t, err)
+		require.Equal(t, imagetest.ID(t, two), got.ID)
+		got.Close()
+	}
+}
+
+// containerd imports what index.json says and docker what manifest.json says.
+func TestAnArchiveThatIsOneImageForDockerAndAnotherForContainerdIsRefused(t *testing.T) {
+	clean, evil := imagetest.New(t), sample(t)
+	both := func(inIndex v1.Image, inManifest ...v1.Image) string {
+		folder := ociLayout(t, mutate.IndexAddendum{Add: inIndex, Descriptor: v1.Descriptor{
+			Platform: &imagetest.Platform, Annotations: map[string]string{"io.containerd.image.name": "docker.io/test/image:0"},
+		}})
+		var manifest []string
+		for i, img := range inManifest {
+			config, err := img.RawConfigFile()
+			require.NoError(t, err)
+			file := fmt.Sprintf("config%d.json", i)
+			require.NoError(t, os.WriteFile(filepath.Join(folder, file), config, 0o600))
+			manifest = append(manifest, fmt.Sprintf(`{"Config":%q,"RepoTags":["test/image:%d"],"Layers":[]}`, file, i))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "manifest.json"), []byte("["+strings.Join(manifest, ",")+"]"), 0o600))
+		return tarOf(t, folder)
+	}
+	for what, c := range map[string]struct {
+		file, name, err string
+	}{
+		"the same":          {file: both(clean, clean)},
+		"another":           {file: both(clean, evil), err: "index.json leads to the image " + imagetest.ID(t, clean) + " and manifest.json to " + imagetest.ID(t, evil)},
+		"another by name":   {file: both(clean, evil), name: "test/image:0", err: "which one runs depends on who imports the archive"},
+		"one more":          {file: both(clean, clean, evil), err: "choose one that both have with --name"},
+		"one more, by name": {file: both(clean, clean, evil), name: "test/image:0"},
+		"none of the name":  {file: both(clean, clean), name: "test/image:9", err: `no image "test/image:9" in it`},
+		"none in manifest":  {file: both(clean), err: "manifest.json: 0 images in it"},
+		"name in full":      {file: both(clean, clean), name: "docker.io/test/image:0"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			got, err := image.Archive(ctx, c.file, c.name, imagetest.Platform)
+			if c.err != "" {
+				require.ErrorContains(t, err, c.err)
+				return
+			}
+			require.NoError(t, err)
+			defer got.Close()
+			require.Equal(t, imagetest.ID(t, clean), got.ID)
+		})
+	}
+}
+
+func TestAnArchiveOfLongNamesIsGivenUp(t *testing.T) {
+	var entries []imagetest.Entry
+	for i := range 20 {
+		entries = append(entries, imagetest.File(fmt.Sprintf("%d/%s", i, strings.Repeat("x", 1<<20-1000)), ""))
+	}
+	_, err := image.Archive(ctx, fileWith(t, imagetest.Archive(t, entries...)), "", imagetest.Platform)
+	require.ErrorContains(t, err, "more than 16777216 bytes of names in it: not the archive of an image")
 }
 
 // newRegistry is a registry on loopback; it counts the blobs that it gives.

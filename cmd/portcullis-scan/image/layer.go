@@ -57,6 +57,7 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 
 // layerReader checks at its end that what was read is what the config names.
 type layerReader struct {
+	ctx     context.Context
 	archive io.ReadCloser
 	stored  io.Closer
 	sum     hash.Hash
@@ -64,6 +65,9 @@ type layerReader struct {
 }
 
 func (r *layerReader) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil { // a stored byte can be a thousand read ones
+		return 0, err
+	}
 	n, err := r.archive.Read(p)
 	r.sum.Write(p[:n])
 	switch {

@@ -35,6 +35,7 @@ func Build(ctx context.Context, img *image.Image, limits Limits, progress func(b
 		}
 	}
 	t.settle()
+	t.upper = upper{}
 	return t, nil
 }
 
@@ -68,6 +69,7 @@ func (b budgeted) Read(p []byte) (int, error) {
 }
 
 func (t *Tree) addLayer(layer int, archive io.Reader, budget *budget) error {
+	t.upper = upper{layer: layer}
 	limited := budgeted{archive, budget}
 	reader := tar.NewReader(limited)
 	for entry := 0; ; entry++ {
@@ -81,13 +83,32 @@ func (t *Tree) addLayer(layer int, archive io.Reader, budget *budget) error {
 		if err := budget.take(&budget.logical, max(header.Size, 0)); err != nil {
 			return err
 		}
+		if err := foldersElsewhere(header); err != nil {
+			return fmt.Errorf("%.200q: %w", header.Name, err)
+		}
 		if err := t.add(layer, entry, header); err != nil {
-			return fmt.Errorf("%q: %w", header.Name, err)
+			return fmt.Errorf("%.200q: %w", header.Name, err)
 		}
 	}
+	t.finishLayer()
 	// What stands behind the archive's end belongs to the digest.
 	_, err := io.Copy(io.Discard, limited)
 	return err
+}
+
+// foldersElsewhere refuses the attributes by which overlayfs shows content of another path than the layer's:
+// a builder writes none, and whoever reads the layers does not see what a container would.
+func foldersElsewhere(header *tar.Header) error {
+	for key := range header.PAXRecords {
+		attribute := strings.TrimPrefix(key, "SCHILY.xattr.")
+		for _, prefix := range []string{"trusted.overlay.", "user.overlay."} {
+			switch strings.TrimPrefix(attribute, prefix) {
+			case "redirect", "metacopy":
+				return fmt.Errorf("has the attribute %s, which is overlayfs's own: not the layer of an image", attribute)
+			}
+		}
+	}
+	return nil
 }
 
 // add applies one entry of a layer's archive, as a runtime does that unpacks it.
@@ -114,9 +135,7 @@ func (t *Tree) add(layer, entry int, header *tar.Header) error {
 		t.removeBelow(parent, layer)
 		return nil
 	case strings.HasPrefix(base, whiteoutPrefix):
-		if child := parent.children[strings.TrimPrefix(base, whiteoutPrefix)]; child != nil {
-			t.remove(child, layer)
-		}
+		t.whiteOut(parent, strings.TrimPrefix(base, whiteoutPrefix), layer)
 		return nil
 	}
 	if old := parent.children[base]; crossed && old != nil && header.Typeflag != tar.TypeDir {
@@ -133,6 +152,7 @@ func (t *Tree) put(parent *node, base string, layer, entry int, header *tar.Head
 			old.layer = layer
 			return nil
 		}
+		t.upper.madeFolder(place{parent, base}, parent.children[base])
 		_, err := t.insert(parent, base, layer, &node{kind: fs.ModeDir})
 		return err
 	case tar.TypeReg, tar.TypeGNUSparse:
@@ -192,6 +212,12 @@ func (t *Tree) insert(parent *node, name string, layer int, n *node) (*node, err
 	if t.count++; t.count > t.limits.Files {
 		return nil, &LimitError{What: "files", Most: int64(t.limits.Files)}
 	}
+	if len(name) > maxName {
+		return nil, errPathTooLong
+	}
+	if t.names += len(name) + len(n.target); t.names > maxNames {
+		return nil, errNames
+	}
 	n.name = strings.Clone(name) // the whole path would stay in memory with a part of it
 	n.parent, n.depth, n.layer = parent, parent.depth+1, layer
 	if n.depth > maxDepth {
@@ -204,6 +230,18 @@ func (t *Tree) insert(parent *node, name string, layer int, n *node) (*node, err
 	return n, nil
 }
 
+// removeBelow empties a folder of what the layers below wrote.
+func (t *Tree) removeBelow(n *node, layer int) {
+	mark := int32(layer + 1) //nolint:gosec // an image has at most a thousand layers
+	if n.emptied == mark {   // there is nothing more of the layers below; many entries may say it again
+		return
+	}
+	n.emptied = mark
+	for _, child := range n.children {
+		t.remove(child, layer)
+	}
+}
+
 // remove takes away what the layers below wrote; what a layer has besides its own whiteout stays.
 func (t *Tree) remove(n *node, layer int) {
 	t.removeBelow(n, layer)
@@ -212,18 +250,17 @@ func (t *Tree) remove(n *node, layer int) {
 	}
 }
 
-func (t *Tree) removeBelow(n *node, layer int) {
-	for _, child := range n.children {
-		t.remove(child, layer)
-	}
-}
-
 func (t *Tree) forget(n *node) {
 	for _, child := range n.children {
 		t.forget(child)
 	}
-	t.count--
 	delete(n.parent.children, n.name)
+	t.names -= len(n.name) + len(n.target)
+	if n.file != nil && n.layer < t.upper.layer {
+		t.upper.hidden = append(t.upper.hidden, n) // which counts up to the end of the layer
+		return
+	}
+	t.count--
 }
 
 // settle finds for every file the names that are left, and drops the files that have none.

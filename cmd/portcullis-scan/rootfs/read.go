@@ -22,13 +22,17 @@ type File struct {
 	file *inode
 }
 
-func (i *inode) describe() File {
+func (i *inode) describe() (File, error) {
 	var names []string
+	bytes := 0
 	for n := i.names; n != nil; n = n.also {
 		names = append(names, n.path())
+		if bytes += len(names[len(names)-1]); bytes > maxLinked {
+			return File{}, fmt.Errorf("%.200q: %w", names[0], errLinked)
+		}
 	}
 	slices.Sort(names) // two scans of an image must agree
-	return File{Path: names[0], Links: names[1:], Size: i.size, Mode: i.mode, file: i}
+	return File{Path: names[0], Links: names[1:], Size: i.size, Mode: i.mode, file: i}, nil
 }
 
 // Info is what fs.Stat says of the file.
@@ -107,9 +111,11 @@ func (c *contents) layer(archive io.Reader, files []*inode) error {
 }
 
 func (c *contents) file(content io.Reader, i *inode) error {
-	file := i.describe()
+	file, err := i.describe()
+	if err != nil {
+		return err
+	}
 	var writers []io.WriteCloser
-	var err error
 	for _, inspector := range c.inspectors {
 		var w io.WriteCloser
 		if w, err = inspector.Inspect(file); err != nil {

@@ -149,6 +149,28 @@ func cases() map[string]seen {
 			layers: []layer{{file("a", "first"), file("a", "last")}},
 			want:   map[string]string{"a": "last"},
 		},
+		// With overlayfs the layer's own folder is what is left at its end, and nothing says that it hides the
+		// one below. Elsewhere what is below is gone.
+		"a folder that is deleted and made again shows what is below": {
+			layers: []layer{{file("d/evil", "evil")}, {gone("d"), dir("d"), file("d/good", "good")}},
+			want:   map[string]string{"d/evil": "evil", "d/good": "good"},
+		},
+		"a folder after a file of its name shows what is below": {
+			layers: []layer{{file("d/x/evil", "evil")}, {file("d", "d"), dir("d"), file("d/good", "good")}},
+			want:   map[string]string{"d/x/evil": "evil", "d/good": "good"},
+		},
+		"a folder that was opaque, then a file, then a folder shows what is below": {
+			layers: []layer{{file("d/evil", "evil")}, {dir("d"), opaque("d"), link("d", "x"), dir("d")}},
+			want:   map[string]string{"d/evil": "evil"},
+		},
+		"a folder made again two layers later shows nothing from below": {
+			layers: []layer{{file("d/old", "old")}, {gone("d")}, {dir("d"), file("d/new", "new")}},
+			want:   map[string]string{"d/new": "new"},
+		},
+		"links to files that aufs kept beside": {
+			layers: []layer{{dir(".wh..wh.plnk"), file(".wh..wh.plnk/1.2", "evil"), hard("bin/evil", ".wh..wh.plnk/1.2")}},
+			want:   map[string]string{".wh..wh.plnk/1.2": "evil"},
+		},
 		"no layers":   {want: map[string]string{}},
 		"empty layer": {layers: []layer{{}}, want: map[string]string{}},
 		"a layer of whiteouts for what was never there": {
@@ -228,6 +250,12 @@ func TestImagesThatWouldCostTooMuchAreGivenUp(t *testing.T) {
 	for i := range many {
 		many[i] = imagetest.File(fmt.Sprintf("f%d", i), "")
 	}
+	targets := make([]imagetest.Entry, 17_000)
+	for i := range targets {
+		targets[i] = imagetest.Symlink(fmt.Sprint(i), strings.Repeat("x", 4000))
+	}
+	redirected := imagetest.Dir("bin")
+	redirected.PAXRecords = map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/hidden"}
 	deep := strings.TrimSuffix(strings.Repeat("x/", 1000), "/")
 	for name, c := range map[string]struct {
 		entries []imagetest.Entry
@@ -241,6 +269,9 @@ func TestImagesThatWouldCostTooMuchAreGivenUp(t *testing.T) {
 		"folders deeper than a path": {[]imagetest.Entry{
 			imagetest.Dir(deep), imagetest.Symlink("a", deep), imagetest.Dir("a/" + deep), imagetest.Symlink("b", "a/"+deep), imagetest.Dir("b/" + deep),
 		}, rootfs.DefaultLimits, "longer than Linux allows"},
+		"a name beyond Linux":        {[]imagetest.Entry{imagetest.File(strings.Repeat("x", 256), "")}, rootfs.DefaultLimits, "longer than Linux allows"},
+		"links with long targets":    {targets, rootfs.DefaultLimits, "bytes of names and link targets"},
+		"a folder that is elsewhere": {[]imagetest.Entry{redirected}, rootfs.DefaultLimits, "has the attribute trusted.overlay.redirect"},
 		"links that lead in circles": {[]imagetest.Entry{imagetest.Symlink("a", "b"), imagetest.Symlink("b", "a"), imagetest.File("a/x", "")}, rootfs.DefaultLimits, "too many symbolic links"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -248,6 +279,32 @@ func TestImagesThatWouldCostTooMuchAreGivenUp(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// Whoever has the time may say a million times that a folder is opaque, or lead every path over long links.
+func TestEntriesThatMakeMuchWorkOfLittleAreDoneWith(t *testing.T) {
+	below := make([]imagetest.Entry, 20_000)
+	for i := range below {
+		below[i] = imagetest.File(fmt.Sprintf("d/%d", i), "")
+	}
+	again := append(slices.Clone(below), slices.Repeat([]imagetest.Entry{imagetest.Opaque("d"), imagetest.Whiteout("d")}, 20_000)...)
+	img := imagetest.Open(t, imagetest.Layer(t, below...), imagetest.Layer(t, again...))
+	tree, err := rootfs.Build(context.Background(), img, rootfs.DefaultLimits, none)
+	require.NoError(t, err)
+	require.Equal(t, 20_000, tree.Files())
+}
+
+func TestAFileOfVeryManyNamesIsGivenUp(t *testing.T) {
+	deep := strings.Repeat("folder/", 500)
+	entries := []imagetest.Entry{imagetest.File(deep+"f", "x")}
+	for i := range 1500 {
+		entries = append(entries, imagetest.Link(fmt.Sprintf("%s%d", deep, i), deep+"f"))
+	}
+	img := imagetest.Open(t, imagetest.Layer(t, entries...))
+	tree, err := rootfs.Build(context.Background(), img, rootfs.DefaultLimits, none)
+	require.NoError(t, err)
+	err = tree.Read(context.Background(), img, []rootfs.Inspector{&reader{seen: map[string]string{}, names: map[string][]string{}}}, none)
+	require.ErrorContains(t, err, "bytes of paths, all of its hard links together")
 }
 
 // sparse is the archive of a file that claims to be huge and takes no space, in the form of old GNU tar.

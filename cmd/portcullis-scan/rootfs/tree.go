@@ -21,14 +21,18 @@ type Tree struct {
 	doubts []*node  // that some runtimes would show and others not; they are inspected, but not in the tree
 	count  int      // of nodes
 	limits Limits
+	names  int // bytes of names and link targets
+	steps  int // from folder to folder
+	upper  upper
 }
 
 // node is one name in one folder.
 type node struct {
 	name     string
 	kind     fs.FileMode // type bits: 0 is a regular file
-	layer    int         // that wrote it last
-	depth    int
+	depth    int32
+	emptied  int32 // 1 + the layer that last took away what is below in this folder
+	layer    int   // that wrote it last
 	parent   *node
 	children map[string]*node // of a folder
 	target   string           // of a symbolic link
@@ -96,6 +100,9 @@ func (w *walker) folder(from *node, name string) (*node, error) {
 }
 
 func (w *walker) step(at *node, part string) (*node, error) {
+	if w.tree.steps++; w.tree.steps > maxSteps {
+		return nil, errSteps
+	}
 	switch part {
 	case "", ".":
 		return at, nil

@@ -13,9 +13,10 @@ import (
 // and everything that is written to it from then on is dropped.
 type guard struct {
 	look
-	inspector rootfs.Inspector
-	partial   bool
-	failed    error
+	inspector     rootfs.Inspector
+	partial       bool
+	acceptSkipped bool
+	failed        error
 }
 
 // step notes an error of the kind, and passes it on when it ends the scan. That somebody ended the scan
@@ -75,6 +76,8 @@ func (g *guard) finish(ctx context.Context, r *Result) error {
 		r.NotScanned = append(r.NotScanned, g.failed)
 		return nil
 	}
-	r.Verdict.Scanned = append(r.Verdict.Scanned, g.kind())
+	if g.acceptSkipped || !r.Verdict.Partly(g.kind()) {
+		r.Verdict.Scanned = append(r.Verdict.Scanned, g.kind())
+	}
 	return nil
 }

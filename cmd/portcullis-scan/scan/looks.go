@@ -2,7 +2,7 @@ package scan
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"slices"
 
 	"portcullis/cmd/portcullis-scan/image"
@@ -45,6 +45,10 @@ func (l *vulnerabilityLook) finish(ctx context.Context, r *Result) error {
 	}
 	r.Verdict.Vulnerabilities, r.Packages = result.Found, result.Packages
 	r.Problems = append(r.Problems, result.Problems...)
+	r.leftOut(l.kind(), result.Omitted)
+	for _, name := range slices.Sorted(maps.Keys(result.Without)) {
+		r.skip(l.kind(), "%d packages of %s, as --without says", result.Without[name], name)
+	}
 	if result.Version != "" {
 		r.database("OSV " + result.Version)
 	}
@@ -78,13 +82,14 @@ func (l *malwareLook) begin(ctx context.Context, _ *image.Image, _ *rootfs.Tree)
 }
 
 func (l *malwareLook) finish(_ context.Context, r *Result) error {
-	found, err := l.scan.Findings()
+	found, omitted, err := l.scan.Findings()
 	if err != nil {
 		return err
 	}
 	r.Verdict.Malware = found
+	r.leftOut(l.kind(), omitted)
 	if skipped := l.scan.Skipped(); skipped > 0 {
-		r.Problems = append(r.Problems, fmt.Sprintf("malware: %d files larger than %d bytes were not shown to clamd, as --clamd-skip-larger says", skipped, l.skipLarger))
+		r.skip(l.kind(), "%d files larger than %d bytes, which clamd was not shown, as --clamd-skip-larger says", skipped, l.skipLarger)
 	}
 	r.database(l.version)
 	return nil
@@ -92,26 +97,25 @@ func (l *malwareLook) finish(_ context.Context, r *Result) error {
 
 func (l *malwareLook) close() {
 	if l.scan != nil {
-		_, _ = l.scan.Findings()
+		_, _, _ = l.scan.Findings()
 	}
 }
 
-type secretLook struct {
-	scan       *secrets.Scan
-	fromConfig []verdict.Secret
-}
+type secretLook struct{ scan *secrets.Scan }
 
 func (*secretLook) kind() verdict.Kind          { return verdict.KindSecrets }
 func (*secretLook) check(context.Context) error { return nil }
 
 func (l *secretLook) begin(_ context.Context, img *image.Image, _ *rootfs.Tree) (rootfs.Inspector, error) {
-	l.fromConfig = secrets.FromConfig(img.Config)
 	l.scan = secrets.NewScan()
+	l.scan.Config(img.Config)
 	return l.scan, nil
 }
 
 func (l *secretLook) finish(_ context.Context, r *Result) error {
-	r.Verdict.Secrets = slices.Concat(l.fromConfig, l.scan.Findings())
+	found, omitted := l.scan.Findings()
+	r.Verdict.Secrets = found
+	r.leftOut(l.kind(), omitted)
 	return nil
 }
 

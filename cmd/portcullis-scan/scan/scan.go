@@ -2,11 +2,9 @@
 package scan
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,15 +19,17 @@ import (
 type Options struct {
 	Kinds        []verdict.Kind
 	AllowPartial bool // a kind that cannot be looked for is left out instead of an error
-	Advisories   vulnerabilities.Advisories
-	Without      []string // OSV ecosystems whose packages are left out
-	Clamd        malware.Clamd
-	SkipLarger   int64 // bytes of files that clamd is not shown; 0 shows it all
-	Limits       rootfs.Limits
-	Temp         string // folder on disk
-	Version      string // of this program
-	Now          func() time.Time
-	Progress     Progress
+	// AcceptSkipped counts a kind as scanned although something of it was skipped.
+	AcceptSkipped bool
+	Advisories    vulnerabilities.Advisories
+	Without       []string // OSV ecosystems whose packages are left out
+	Clamd         malware.Clamd
+	SkipLarger    int64 // bytes of files that clamd is not shown; 0 shows it all
+	Limits        rootfs.Limits
+	Temp          string // folder on disk
+	Version       string // of this program
+	Now           func() time.Time
+	Progress      Progress
 }
 
 // Progress is told how far a scan is.
@@ -50,9 +50,6 @@ type Result struct {
 	Files    int
 	Packages int
 }
-
-// maxFindings bounds the findings of each kind, so that a verdict stays a file that nodes read.
-const maxFindings = 20_000
 
 // look is how one kind of risk is looked for.
 type look interface {
@@ -82,7 +79,7 @@ func Run(ctx context.Context, img *image.Image, options Options) (*Result, error
 	}()
 	guards := make([]*guard, len(looks))
 	for i, l := range looks {
-		guards[i] = &guard{look: l, partial: options.AllowPartial}
+		guards[i] = &guard{look: l, partial: options.AllowPartial, acceptSkipped: options.AcceptSkipped}
 		if err := guards[i].step(l.check(ctx)); err != nil {
 			return nil, err
 		}
@@ -125,25 +122,25 @@ func inspect(ctx context.Context, img *image.Image, guards []*guard, r *Result, 
 	return nil
 }
 
-// complete puts the worst first and makes sure that the verdict says something.
+// complete makes sure that the verdict says something.
 func (r *Result) complete() error {
-	v := r.Verdict
-	if len(v.Scanned) == 0 {
+	if len(r.Verdict.Scanned)+len(r.Verdict.Skipped) == 0 {
 		return errors.Join(append([]error{errors.New("no kind of risk could be looked for")}, r.NotScanned...)...)
 	}
-	v.Vulnerabilities = trim(r, v.Vulnerabilities, "vulnerabilities", func(f verdict.Vulnerability) verdict.Severity { return f.Severity })
-	v.Malware = trim(r, v.Malware, "malware", func(f verdict.Malware) verdict.Severity { return f.Severity })
-	v.Secrets = trim(r, v.Secrets, "secrets", func(f verdict.Secret) verdict.Severity { return f.Level })
 	return nil
 }
 
-func trim[F any](r *Result, list []F, what string, severity func(F) verdict.Severity) []F {
-	slices.SortStableFunc(list, func(a, b F) int { return cmp.Compare(severity(b), severity(a)) })
-	if omitted := len(list) - maxFindings; omitted > 0 {
-		r.Problems = append(r.Problems, fmt.Sprintf("%s: %d findings, of which the verdict leaves out the %d mildest", what, len(list), omitted))
-		return list[:maxFindings]
+// skip records what was not looked at of a kind.
+func (r *Result) skip(kind verdict.Kind, format string, arguments ...any) {
+	r.Verdict.Skipped = append(r.Verdict.Skipped, verdict.Skipped{Kind: kind, What: fmt.Sprintf(format, arguments...)})
+}
+
+// leftOut records how many findings did not fit. A policy may be about one of them, so they are as good as
+// not looked for.
+func (r *Result) leftOut(kind verdict.Kind, omitted int) {
+	if omitted > 0 {
+		r.skip(kind, "about %d findings, the mildest, which are more than a verdict holds", omitted)
 	}
-	return list
 }
 
 // Worst returns the highest severity of all findings, and how many findings there are.

@@ -179,6 +179,52 @@ func TestAnInterruptedScanIsNoPartialVerdict(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// A kind of which something was skipped is not clean; what was found counts all the same.
+func TestAKindOfWhichSomethingWasSkippedIsNotScanned(t *testing.T) {
+	clamd := clamdtest.Start(t, clamdtest.Signatures{clamdtest.EICAR: "Eicar-Test-Signature"})
+	for name, c := range map[string]struct {
+		change  func(*scan.Options)
+		scanned []verdict.Kind
+		skipped verdict.Skipped
+	}{
+		"a file larger than clamd is shown": {
+			func(o *scan.Options) { o.SkipLarger = 1000 }, []verdict.Kind{verdict.KindVulnerabilities, verdict.KindSecrets},
+			verdict.Skipped{Kind: verdict.KindMalware, What: "1 files larger than 1000 bytes, which clamd was not shown, as --clamd-skip-larger says"},
+		},
+		"an ecosystem": {
+			func(o *scan.Options) { o.Without = []string{"npm", "PyPI"} }, []verdict.Kind{verdict.KindMalware, verdict.KindSecrets},
+			verdict.Skipped{Kind: verdict.KindVulnerabilities, What: "1 packages of npm, as --without says"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			img := imagetest.Open(t, imagetest.Layer(t, lodash(), imagetest.File("tmp/eicar", clamdtest.EICAR), imagetest.File("large", strings.Repeat("x", 1001))))
+			o := options(t, clamd)
+			c.change(&o)
+			result, err := scan.Run(context.Background(), img, o)
+			require.NoError(t, err)
+			require.Equal(t, c.scanned, result.Verdict.Scanned)
+			require.Equal(t, []verdict.Skipped{c.skipped}, result.Verdict.Skipped)
+			require.Len(t, result.Verdict.Malware, 1, "what was found of it")
+			var file bytes.Buffer
+			require.NoError(t, verdict.Write(&file, result.Verdict))
+			_, err = verdict.Read(&file)
+			require.NoError(t, err)
+
+			o.AcceptSkipped = true
+			result, err = scan.Run(context.Background(), img, o)
+			require.NoError(t, err)
+			require.Equal(t, verdict.Kinds(), result.Verdict.Scanned)
+			require.Equal(t, []verdict.Skipped{c.skipped}, result.Verdict.Skipped)
+		})
+	}
+	o := options(t, clamd)
+	o.SkipLarger, o.Without = 1<<20, []string{"PyPI"}
+	result, err := scan.Run(context.Background(), risky(t), o)
+	require.NoError(t, err)
+	require.Equal(t, verdict.Kinds(), result.Verdict.Scanned, "nothing was skipped")
+	require.Empty(t, result.Verdict.Skipped)
+}
+
 func TestAVerdictStaysReadableWhateverIsFound(t *testing.T) {
 	var file strings.Builder
 	for i := range 20_100 {
@@ -189,15 +235,19 @@ func TestAVerdictStaysReadableWhateverIsFound(t *testing.T) {
 	result, err := scan.Run(context.Background(), imagetest.Open(t, imagetest.Layer(t, imagetest.File(".env", file.String()))), o)
 	require.NoError(t, err)
 	require.Len(t, result.Verdict.Secrets, 20_000)
-	require.Len(t, result.Problems, 1)
-	require.Contains(t, result.Problems[0], "leaves out the 100 mildest")
+	require.Equal(t, []verdict.Skipped{{Kind: verdict.KindSecrets, What: "about 100 findings, the mildest, which are more than a verdict holds"}}, result.Verdict.Skipped)
+	require.Empty(t, result.Verdict.Scanned)
+	var written bytes.Buffer
+	require.NoError(t, verdict.Write(&written, result.Verdict))
+	_, err = verdict.Read(&written)
+	require.NoError(t, err)
 }
 
 // failing is a database that is there and does not answer.
 type failing struct{}
 
 func (failing) Check() error { return nil }
-func (failing) Match(context.Context, []*extractor.Package) (vulnerabilities.Matches, error) {
+func (failing) Match(context.Context, []*extractor.Package, func([]vulnerabilities.Hit)) (vulnerabilities.Matches, error) {
 	return vulnerabilities.Matches{}, errors.New("out of order")
 }
 

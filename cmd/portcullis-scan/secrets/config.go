@@ -5,57 +5,75 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"portcullis/cmd/portcullis-scan/rootfs"
+	"portcullis/cmd/portcullis-scan/worst"
 	"portcullis/scanner-client/verdict"
 )
 
-// FromConfig looks for secrets in an image's config and in the history of its build. What it tells of a
+// Config looks for secrets in an image's config and in the history of its build. What it tells of a
 // build step is the instruction and the name of the variable, never the step's own text: that may hold
 // a secret that no rule knows.
-func FromConfig(config *v1.ConfigFile) []verdict.Secret {
-	c := &configScan{found: map[string]bool{}}
+func (s *Scan) Config(config *v1.ConfigFile) {
+	c := &configScan{list: s.found, seen: map[string]bool{}}
 	for _, variable := range config.Config.Env {
 		name, value, _ := strings.Cut(variable, "=")
 		c.variable("ENV "+name+"=", name, value)
 		c.text("ENV "+name+"=", variable)
 	}
 	c.command("CMD: ", strings.Join(slices.Concat(config.Config.Entrypoint, config.Config.Cmd), " "))
+	if check := config.Config.Healthcheck; check != nil {
+		c.command("HEALTHCHECK: ", strings.Join(check.Test, " "))
+	}
+	for _, step := range config.Config.OnBuild {
+		c.command("ONBUILD: ", step)
+	}
 	for _, key := range slices.Sorted(maps.Keys(config.Config.Labels)) {
-		c.text("LABEL "+key+"=", config.Config.Labels[key])
+		value := config.Config.Labels[key]
+		c.variable("LABEL "+key+"=", labelSeparators.Replace(key), value)
+		c.text("LABEL "+key+"=", value)
 	}
 	for i, step := range config.History {
-		c.command(fmt.Sprintf("step %d, %s: ", i+1, instruction(step.CreatedBy)), step.CreatedBy)
+		where := fmt.Sprintf("step %d, %s: ", i+1, instruction(step.CreatedBy))
+		c.command(where, step.CreatedBy)
+		c.text(where, step.Comment)
 	}
 	if startsAsRoot(config.Config.User) {
 		c.remark("USER root", "root-start-user", verdict.Low)
 	}
-	sortSecrets(c.list)
-	return c.list
 }
 
-// configScan collects findings; a secret counts once, where it is seen first.
+// labelSeparators make the key of a label the name of a variable.
+var labelSeparators = strings.NewReplacer(".", "_", "-", "_", "/", "_")
+
+// longest is how many characters of a name from the config are told.
+const longest = 200
+
+// configScan adds findings; a secret counts once, where it is seen first.
 type configScan struct {
-	list  []verdict.Secret
-	found map[string]bool // by SHA-256
+	list    *worst.List[verdict.Secret]
+	seen    map[string]bool // by SHA-256
+	secrets int
 }
 
 func (c *configScan) add(where string, f finding) {
+	c.secrets++
 	secret := f.report()
-	if c.found[secret.SHA256] {
+	if c.seen[secret.SHA256] {
 		return
 	}
-	c.found[secret.SHA256] = true
-	secret.History = where + secret.Redacted
-	c.list = append(c.list, secret)
+	c.seen[secret.SHA256] = true
+	secret.History = strings.ToValidUTF8(where[:min(longest, len(where))], "") + secret.Redacted
+	c.list.Add(secret)
 }
 
 // remark adds a finding that has no secret.
 func (c *configScan) remark(where, rule string, level verdict.Severity) {
-	c.list = append(c.list, verdict.Secret{History: where, Rule: rule, Type: riskyBuildHistory, Level: level})
+	c.list.Add(verdict.Secret{History: where, Rule: rule, Type: riskyBuildHistory, Level: level})
 }
 
 // text applies the rules for files to a text of the config.
@@ -100,7 +118,7 @@ func (c *configScan) command(where, text string) {
 		c.variable(where+m[1]+"=", m[1], strings.Trim(m[2], `"'`))
 	}
 	c.text(where, text)
-	before := len(c.list)
+	before := c.secrets
 	for _, s := range spoken {
 		for _, m := range s.pattern.FindAllStringSubmatch(text, -1) {
 			if !placeholder(m[1]) {
@@ -108,7 +126,7 @@ func (c *configScan) command(where, text string) {
 			}
 		}
 	}
-	if len(c.list) == before && callsChpasswd.MatchString(text) {
+	if c.secrets == before && callsChpasswd.MatchString(text) {
 		c.remark(where+chpasswd, chpasswd, verdict.Medium)
 	}
 }
@@ -134,5 +152,6 @@ func before(text, separator string) string {
 // startsAsRoot says whether a container starts as root when its pod says nothing about it.
 func startsAsRoot(user string) bool {
 	name := before(user, ":")
-	return name == "" || name == "root" || strings.Trim(name, "0") == ""
+	number, err := strconv.Atoi(name) // as runtimes do, which take +0 and 000
+	return name == "" || name == "root" || err == nil && number == 0
 }

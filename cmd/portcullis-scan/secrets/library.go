@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -120,7 +121,7 @@ var libraryRules = []rule{
 	in("perplexityapikey", perplexityapikey.NewDetector(), saasToken, "pplx-"),
 	in("postmanapikey", postmanapikey.NewAPIKeyDetector(), saasToken, "pmak-"),
 	in("postmancollectiontoken", postmanapikey.NewCollectionTokenDetector(), saasToken, "pmat-"),
-	in("privatekey", privatekey.NewDetector(), privateKey, "private key-----"),
+	in("privatekey", privatekey.NewDetector(), privateKey, "private key-----").only(keyBody.MatchString),
 	in("pypiapitoken", pypiapitoken.NewDetector(), registryToken, "pypi-"),
 	in("pyxkeyv1", pyxkeyv1.NewDetector(), registryToken, "sk-pyx-"),
 	in("pyxkeyv2", pyxkeyv2.NewDetector(), registryToken, "sk-pyx-2"),
@@ -135,7 +136,6 @@ var libraryRules = []rule{
 	in("slackappconfigrefreshtoken", slacktoken.NewAppConfigRefreshTokenDetector(), saasToken, "xoxe-"),
 	in("slackappleveltoken", slacktoken.NewAppLevelTokenDetector(), saasToken, "xapp-"),
 	in("squareoauthapplicationsecret", squareapikey.NewOAuthApplicationSecretDetector(), saasToken, "sq0csp-"),
-	in("squarepersonalaccesstoken", squareapikey.NewPersonalAccessTokenDetector(), saasToken, "eaaa"),
 	in("striperestrictedkey", stripeapikeys.NewRestrictedKeyDetector(), saasToken, "rk_live_"),
 	in("stripesecretkey", stripeapikeys.NewSecretKeyDetector(), saasToken, "sk_live_"),
 	in("stripewebhooksecret", stripeapikeys.NewWebhookSecretDetector(), saasToken, "whsec_"),
@@ -160,6 +160,18 @@ func near(name string, detector veles.Detector, kind string, words ...string) ru
 
 func (r rule) rated(level verdict.Severity) rule {
 	r.level = level
+	return r
+}
+
+// keyBody is a line of a key. Programs that read keys have the lines around it without one in between.
+var keyBody = regexp.MustCompile(`[A-Za-z0-9+/]{40}`)
+
+// only drops the values that are not wanted.
+func (r rule) only(wanted func(string) bool) rule {
+	find := r.find
+	r.find = func(text []byte) []string {
+		return slices.DeleteFunc(find(text), func(value string) bool { return !wanted(value) })
+	}
 	return r
 }
 

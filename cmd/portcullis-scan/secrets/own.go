@@ -24,6 +24,8 @@ var ownRules = []rule{
 	matcher("password-hash", password, `(?m)^[^:\n]+:[$]([^:\n]{8,}):`, "$").in(`(^|/)etc/shadow-?$`),
 	matcher("pgpass", databaseLogin, `(?m)^[^#:\n][^:\n]*:[^:\n]*:[^:\n]*:[^:\n]*:(.+)$`, ":").in(`(^|/)\.pgpass$`),
 	matcher("pypi-registry-login", registryToken, `(?m)^\s*password\s*[=:]\s*(\S+)`, "password").in(`(^|/)\.pypirc$`),
+	// The library's takes any part of a long base64 text for such a token.
+	matcher("squarepersonalaccesstoken", saasToken, `(?:^|[^A-Za-z0-9+/_=-])(EAAA[A-Za-z0-9+_-]{60})(?:[^A-Za-z0-9+/_=-]|$)`, "eaaa"),
 	matcher("slack-token", saasToken, `\b(xox[abprs]-[0-9A-Za-z-]{10,})`, "xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-"),
 	{
 		name: "env-file-password", kind: password, level: verdict.High, words: sensitiveWords,
@@ -57,13 +59,33 @@ var urlLogin = regexp.MustCompile(`\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@"'<>]*:([^
 // databases are the URL schemes of databases and queues.
 var databases = []string{"postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "redis", "rediss", "amqp", "amqps", "mssql", "sqlserver", "oracle", "clickhouse"}
 
-// urlFindings are the passwords in URLs, and what they open.
+// urlFindings are the passwords in URLs, and what they open. The pattern is slow, so it sees only the words
+// that may be URLs with a login.
 func urlFindings(text []byte) []finding {
 	var found []finding
-	if bytes.IndexByte(text, '@') < 0 || !bytes.Contains(text, []byte("://")) {
-		return nil // which is faster to see
+	for {
+		at := bytes.Index(text, []byte("://"))
+		if at < 0 {
+			return found
+		}
+		begin := at - min(at, longestScheme)
+		end := bytes.IndexAny(text[at:], " \t\r\n\"'<>")
+		if end < 0 {
+			end = len(text) - at
+		}
+		if word := text[begin : at+end]; bytes.IndexByte(word[at-begin:], '@') >= 0 {
+			found = append(found, loginsIn(word)...)
+		}
+		text = text[at+end:]
 	}
-	for _, m := range urlLogin.FindAllSubmatch(text, -1) {
+}
+
+// longestScheme is how many bytes of a URL's scheme are looked at.
+const longestScheme = 32
+
+func loginsIn(word []byte) []finding {
+	var found []finding
+	for _, m := range urlLogin.FindAllSubmatch(word, -1) {
 		parsed, err := url.Parse(string(m[0]))
 		if err != nil || placeholder(string(m[1])) || slices.Contains(examples, strings.ToLower(string(m[1]))) {
 			continue

@@ -1,6 +1,6 @@
 // Package secrets answers: which credentials lie in this image?
 //
-// It looks at the text files that a container sees, at key stores, and at the config with the history of
+// It looks at the text in all files that a container sees, at key stores, and at the config with the history of
 // the build. A secret leaves this package only as its first characters and its SHA-256.
 package secrets
 
@@ -10,20 +10,19 @@ import (
 	"encoding/base64"
 	"io"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"portcullis/cmd/portcullis-scan/rootfs"
+	"portcullis/cmd/portcullis-scan/worst"
 	"portcullis/scanner-client/verdict"
 )
 
 const (
-	window  = 1 << 20  // bytes of text that rules see at a time
+	window  = 1 << 20  // bytes of a file that rules see at a time
 	overlap = 64 << 10 // bytes that two windows share; the largest private keys have 13 KiB
-	sniffed = 8 << 10  // bytes by which a file shows that it is text
 )
 
 // finding is a secret, still in full; it stays in this package.
@@ -39,15 +38,12 @@ type Scan struct {
 	workers errgroup.Group
 
 	mu    sync.Mutex
-	found map[place]verdict.Secret
+	found *worst.List[verdict.Secret]
 }
-
-// place tells findings apart.
-type place struct{ where, rule, sha256 string }
 
 // NewScan makes a Scan.
 func NewScan() *Scan {
-	s := &Scan{found: map[place]verdict.Secret{}}
+	s := &Scan{found: worst.New(compare)}
 	s.workers.SetLimit(runtime.GOMAXPROCS(0))
 	return s
 }
@@ -60,21 +56,15 @@ func (s *Scan) Inspect(file rootfs.File) (io.WriteCloser, error) {
 	return &content{scan: s, file: file}, nil
 }
 
-// Findings waits for the last file and returns what was found.
-func (s *Scan) Findings() []verdict.Secret {
+// Findings waits for the last file and returns what was found, and how many more there were than fit.
+func (s *Scan) Findings() (kept []verdict.Secret, omitted int) {
 	_ = s.workers.Wait() // they return no errors
-	list := make([]verdict.Secret, 0, len(s.found))
-	for _, secret := range s.found {
-		list = append(list, secret)
-	}
-	sortSecrets(list)
-	return list
+	return s.found.Findings()
 }
 
-func sortSecrets(list []verdict.Secret) {
-	slices.SortFunc(list, func(a, b verdict.Secret) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.History, b.History), strings.Compare(a.Rule, b.Rule), strings.Compare(a.SHA256, b.SHA256))
-	})
+// compare puts the worst secret first.
+func compare(a, b verdict.Secret) int {
+	return cmp.Or(cmp.Compare(b.Level, a.Level), strings.Compare(a.Path, b.Path), strings.Compare(a.History, b.History), strings.Compare(a.Rule, b.Rule), strings.Compare(a.SHA256, b.SHA256))
 }
 
 func (s *Scan) add(path string, findings []finding) {
@@ -83,7 +73,7 @@ func (s *Scan) add(path string, findings []finding) {
 	for _, f := range findings {
 		secret := f.report()
 		secret.Path = path
-		s.found[place{path, secret.Rule, secret.SHA256}] = secret
+		s.found.Add(secret)
 	}
 }
 
@@ -92,24 +82,22 @@ func (f finding) report() verdict.Secret {
 	return verdict.Secret{Rule: f.rule, Type: f.kind, Level: f.level, Redacted: redact(f.value), SHA256: digest(f.value)}
 }
 
-// content is the one file that passes. Text is cut into windows, which are looked at while the next
-// file is read; of a binary file only the beginning counts.
+// content is the one file that passes. It is cut into windows, which are looked at while the next file is
+// read. Which files are text nobody can tell from some of their bytes, so the rules see every file.
 type content struct {
 	scan   *Scan
 	file   rootfs.File
 	buffer []byte
-	text   bool
-	binary bool
+	begun  bool // a window was handed on
 }
 
 func (c *content) Write(p []byte) (int, error) {
 	n := len(p)
-	for len(p) > 0 && !c.binary {
+	for len(p) > 0 {
 		taken := min(len(p), window-len(c.buffer))
 		c.buffer = append(c.buffer, p[:taken]...)
 		p = p[taken:]
-		c.sniff()
-		if len(c.buffer) == window && !c.binary {
+		if len(c.buffer) == window {
 			c.hand(c.buffer)
 			c.buffer = append(make([]byte, 0, window), c.buffer[window-overlap:]...)
 		}
@@ -117,30 +105,22 @@ func (c *content) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func (c *content) sniff() {
-	if !c.text && !c.binary && len(c.buffer) >= sniffed {
-		c.binary = bytes.IndexByte(c.buffer[:sniffed], 0) >= 0
-		c.text = !c.binary
-	}
-}
-
 func (c *content) Close() error {
-	if !c.text && bytes.IndexByte(c.buffer[:min(sniffed, len(c.buffer))], 0) >= 0 {
-		c.binary = true
-	}
-	switch {
-	case c.binary:
-		c.scan.add(c.file.Path, storeFindings(c.file, c.buffer))
-	case len(c.buffer) > 0:
+	if !c.begun || len(c.buffer) > overlap {
 		c.hand(c.buffer)
 	}
 	return nil
 }
 
-func (c *content) hand(text []byte) {
-	scan, file := c.scan, c.file
+func (c *content) hand(part []byte) {
+	scan, file, first := c.scan, c.file, !c.begun
+	c.begun = true
 	scan.workers.Go(func() error {
-		if found := textFindings(file, text); len(found) > 0 {
+		found := textFindings(file, textOf(part))
+		if first {
+			found = append(found, storeFindings(file, part)...)
+		}
+		if len(found) > 0 {
 			scan.add(file.Path, found)
 		}
 		return nil

@@ -3,6 +3,7 @@ package secrets
 import (
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -29,10 +30,19 @@ func show(t *testing.T, s *Scan, file rootfs.File, content string) {
 	require.NoError(t, w.Close())
 }
 
+// fromConfig is what a scan finds in a config.
+func fromConfig(config *v1.ConfigFile) []verdict.Secret {
+	s := NewScan()
+	s.Config(config)
+	found, _ := s.Findings()
+	return found
+}
+
 // rulesByPath is what a scan found, by path.
 func rulesByPath(s *Scan) map[string][]string {
 	found := map[string][]string{}
-	for _, secret := range s.Findings() {
+	list, _ := s.Findings()
+	for _, secret := range list {
 		found[secret.Path] = append(found[secret.Path], secret.Rule)
 	}
 	return found
@@ -51,6 +61,51 @@ func TestASecretOnTheEdgeOfTwoWindowsIsFound(t *testing.T) {
 	require.Equal(t, map[string][]string{"first": {"privatekey"}, "second": {"privatekey"}, "start": {"privatekey"}, "end": {"privatekey"}}, rulesByPath(s))
 }
 
+func TestAStrayByteDoesNotHideSecretsOfAFile(t *testing.T) {
+	key := pemKey(t)
+	utf16 := func(text string) string {
+		var wide strings.Builder
+		for _, b := range []byte(text) {
+			wide.WriteByte(b)
+			wide.WriteByte(0)
+		}
+		return wide.String()
+	}
+	random := make([]byte, 3*window)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	for name, content := range map[string]string{
+		"a zero byte in front":          "\x00" + key,
+		"a zero byte behind":            key + "\x00",
+		"a zero byte in a comment":      "# caf\x00\u00e9\xff\x1b[0m\n" + key,
+		"in a program":                  "\x7fELF\x02\x00\x00\x00" + string(random[:5000]) + key + string(random[5000:9000]),
+		"at the end of a large program": string(random) + key,
+		"on the edge of two windows":    string(random[:window-300]) + key + string(random[:5000]),
+		"little-endian UTF-16":          "\xff\xfe" + utf16(key),
+		"big-endian UTF-16":             "\xfe\xff\x00" + strings.TrimSuffix(utf16(key), "\x00"),
+		"UTF-16 in a program":           string(random[:4001]) + utf16(key) + string(random[:4001]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewScan()
+			show(t, s, rootfs.File{Path: "x"}, content)
+			require.Equal(t, map[string][]string{"x": {"privatekey"}}, rulesByPath(s))
+		})
+	}
+	s := NewScan()
+	show(t, s, rootfs.File{Path: "app/.env"}, "A=b\x00\nDB_PASSWORD=correct-horse\x00\n")
+	require.Equal(t, map[string][]string{"app/.env": {"env-file-password"}}, rulesByPath(s))
+}
+
+func TestBinaryFilesWithoutTextAreNoSecrets(t *testing.T) {
+	random := make([]byte, 4*window)
+	rand.NewChaCha8([32]byte{7}).Read(random)
+	s := NewScan()
+	show(t, s, rootfs.File{Path: "random"}, string(random))
+	show(t, s, rootfs.File{Path: "zeros"}, strings.Repeat("\x00", 2*window+1))
+	show(t, s, rootfs.File{Path: "usr/bin/ssh"}, "\x7fELF\x00-----BEGIN OPENSSH PRIVATE KEY-----\n\x00error in key\x00-----END OPENSSH PRIVATE KEY-----\n\x00")
+	show(t, s, rootfs.File{Path: "usr/bin/node"}, "\x7fELF\x00"+strings.Repeat("AGFzbQEAAAABeg"+chars(base62, 60), 100))
+	require.Empty(t, rulesByPath(s))
+}
+
 func TestKeyStores(t *testing.T) {
 	s := NewScan()
 	java := func(tag byte) string {
@@ -61,7 +116,7 @@ func TestKeyStores(t *testing.T) {
 	show(t, s, rootfs.File{Path: "etc/a", Links: []string{"etc/client.P12"}}, "\x30\x82\x09\x00"+strings.Repeat("\x00\x01", 500))
 	show(t, s, rootfs.File{Path: "etc/server.key"}, string(ecKey(t))+"\x00")
 	show(t, s, rootfs.File{Path: "etc/key.der"}, string(ecKey(t)))
-	show(t, s, rootfs.File{Path: "usr/bin/program"}, "\x7fELF\x00"+pemKey(t))
+	show(t, s, rootfs.File{Path: "usr/bin/program"}, "\x7fELF\x00\x01\x02plain text\x00")
 	show(t, s, rootfs.File{Path: "etc/cert.der"}, "\x30\x82\x01\x00"+strings.Repeat("\x00", 200))
 	found := rulesByPath(s)
 	delete(found, "etc/server.key") // trailing bytes: some parsers take it
@@ -86,6 +141,10 @@ func TestWhatTheConfigAndTheHistoryTell(t *testing.T) {
 			"GPG_KEY=" + chars(hexa, 40), "PWD=/app", "TOKEN_FILE=/run/x", "PASSWORD=$OTHER", "SECRET=", "REQUIRE_TOKEN=true", "SECRET_PATH=x", "KEYCLOAK_VERSION=1",
 		}}},
 		"root":                   {config: v1.Config{}, want: []string{"root-start-user risky-build-history Low"}},
+		"password in a label":    {config: v1.Config{User: "1", Labels: map[string]string{"com.example.db_password": secret}}, want: []string{"password-in-variable risky-build-history High"}},
+		"in the health check":    {config: v1.Config{User: "1", Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "curl", "-u", "ci:" + secret, "http://localhost"}}}, want: []string{"curl-login risky-build-history High"}},
+		"in a step for later":    {config: v1.Config{User: "1", OnBuild: []string{"RUN API_TOKEN=" + secret + " make"}}, want: []string{"password-in-variable risky-build-history High"}},
+		"root with a sign":       {config: v1.Config{User: "+0"}, want: []string{"root-start-user risky-build-history Low"}},
 		"root by number":         {config: v1.Config{User: "0:0"}, want: []string{"root-start-user risky-build-history Low"}},
 		"not root":               {config: v1.Config{User: "1000"}},
 		"ARG of BuildKit":        {config: v1.Config{User: "1"}, history: []string{"ARG API_TOKEN=" + secret, "RUN |1 API_TOKEN=" + secret + " /bin/sh -c make # buildkit"}, want: []string{"password-in-variable risky-build-history High"}},
@@ -105,12 +164,12 @@ func TestWhatTheConfigAndTheHistoryTell(t *testing.T) {
 				file.History = append(file.History, v1.History{CreatedBy: step})
 			}
 			var got []string
-			for _, found := range FromConfig(file) {
+			for _, found := range fromConfig(file) {
 				got = append(got, found.Rule+" "+found.Type+" "+found.Level.String())
 				require.NotEmpty(t, found.History)
 			}
 			require.Equal(t, c.want, got)
-			all, err := json.Marshal(FromConfig(file))
+			all, err := json.Marshal(fromConfig(file))
 			require.NoError(t, err)
 			require.NotContains(t, string(all), secret)
 			require.NotContains(t, string(all), token)
@@ -120,7 +179,7 @@ func TestWhatTheConfigAndTheHistoryTell(t *testing.T) {
 
 func TestTheHistoryTellsWhereTheSecretIs(t *testing.T) {
 	secret := chars(base62, 16)
-	found := FromConfig(&v1.ConfigFile{
+	found := fromConfig(&v1.ConfigFile{
 		Config:  v1.Config{Env: []string{"DB_PASSWORD=" + secret}, User: "1"},
 		History: []v1.History{{CreatedBy: "COPY a b"}, {CreatedBy: `RUN echo "root:x` + secret + `" | chpasswd`}},
 	})
@@ -136,7 +195,7 @@ func FuzzTextNeverMakesARuleFail(f *testing.F) {
 			report := found.report()
 			require.LessOrEqual(t, len([]rune(report.Redacted)), shown+len(hidden))
 		}
-		for _, found := range FromConfig(&v1.ConfigFile{Config: v1.Config{Env: []string{text}}, History: []v1.History{{CreatedBy: text}}}) {
+		for _, found := range fromConfig(&v1.ConfigFile{Config: v1.Config{Env: []string{text}}, History: []v1.History{{CreatedBy: text}}}) {
 			require.GreaterOrEqual(t, found.Level, verdict.Low)
 		}
 	})

@@ -18,12 +18,12 @@ import (
 	"portcullis/scanner-client/verdict"
 )
 
-// findings makes one finding of all advisories about the same weakness in the same package.
+// findings makes one finding of all advisories about the same weakness in a package.
 func findings(hits []Hit) []verdict.Vulnerability {
 	merged := map[key]*verdict.Vulnerability{}
 	for _, hit := range hits {
 		for _, found := range fromHit(hit) {
-			k := key{found.ID, found.Package, found.Version, found.Path}
+			k := keyOf(found)
 			if known := merged[k]; known != nil {
 				merge(known, found, hit.Package)
 			} else {
@@ -42,6 +42,8 @@ func findings(hits []Hit) []verdict.Vulnerability {
 
 // key tells findings apart.
 type key struct{ id, name, version, path string }
+
+func keyOf(v verdict.Vulnerability) key { return key{v.ID, v.Package, v.Version, v.Path} }
 
 func (k key) compare(other key) int {
 	return cmp.Or(strings.Compare(k.id, other.id), strings.Compare(k.name, other.name), strings.Compare(k.version, other.version), strings.Compare(k.path, other.path))

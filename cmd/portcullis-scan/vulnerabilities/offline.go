@@ -42,7 +42,7 @@ func (o Offline) Check() error {
 }
 
 // Match implements Advisories.
-func (o Offline) Match(ctx context.Context, packages []*extractor.Package) (Matches, error) {
+func (o Offline) Match(ctx context.Context, packages []*extractor.Package, found func([]Hit)) (Matches, error) {
 	byEcosystem := map[string][]*extractor.Package{}
 	for _, p := range packages {
 		name, _ := ecosystemOf(p)
@@ -58,7 +58,9 @@ func (o Offline) Match(ctx context.Context, packages []*extractor.Package) (Matc
 		if db.modified.After(newest) {
 			newest = db.modified
 		}
-		db.match(byEcosystem[ecosystem], &all)
+		if err := db.match(ctx, byEcosystem[ecosystem], &all, found); err != nil {
+			return Matches{}, err
+		}
 	}
 	if !newest.IsZero() {
 		all.Version = newest.UTC().Format(time.RFC3339)
@@ -192,8 +194,15 @@ func (db *database) covers(file string, packages []*extractor.Package) error {
 	return nil
 }
 
-func (db *database) match(packages []*extractor.Package, all *Matches) {
+// maxProblems bounds what is told of what could not be compared.
+const maxProblems = 100
+
+func (db *database) match(ctx context.Context, packages []*extractor.Package, all *Matches, found func([]Hit)) error {
 	for _, p := range packages {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		var hits []Hit
 		seen := map[*osvschema.Vulnerability]bool{}
 		for _, name := range lookupNames(p) {
 			for _, advisory := range db.byName[name] {
@@ -202,15 +211,19 @@ func (db *database) match(packages []*extractor.Package, all *Matches) {
 				}
 				seen[advisory] = true
 				hit, err := affects(advisory, p)
-				if err != nil {
+				if err != nil && len(all.Problems) < maxProblems {
 					all.Problems = append(all.Problems, err.Error())
 				}
 				if hit {
-					all.Hits = append(all.Hits, Hit{advisory, p})
+					hits = append(hits, Hit{advisory, p})
 				}
 			}
 		}
+		if len(hits) > 0 {
+			found(hits)
+		}
 	}
+	return nil
 }
 
 // affects compares one package with one advisory. The library panics on versions that it cannot read.

@@ -30,7 +30,7 @@ func (o Online) Check() error {
 }
 
 // Match implements Advisories.
-func (o Online) Match(ctx context.Context, packages []*extractor.Package) (Matches, error) {
+func (o Online) Match(ctx context.Context, packages []*extractor.Package, report func([]Hit)) (Matches, error) {
 	service := client.DefaultClient()
 	service.BaseHostURL = strings.TrimRight(o.URL, "/")
 	service.HTTPClient = &http.Client{Timeout: time.Minute}
@@ -39,12 +39,14 @@ func (o Online) Match(ctx context.Context, packages []*extractor.Package) (Match
 	if err := osvdev.NewWithClient(service, queryTimeout).Enrich(ctx, nil, &found); err != nil {
 		return Matches{}, fmt.Errorf("OSV service %s: %w", o.URL, err)
 	}
-	var matches Matches
+	hits := map[*extractor.Package][]Hit{}
 	for _, hit := range found.PackageVulns {
 		if len(hit.ExploitabilitySignals) == 0 {
-			matches.Hits = append(matches.Hits, Hit{hit.Vulnerability, hit.Package})
+			hits[hit.Package] = append(hits[hit.Package], Hit{hit.Vulnerability, hit.Package})
 		}
 	}
-	matches.Version = o.URL
-	return matches, nil
+	for _, ofPackage := range hits {
+		report(ofPackage)
+	}
+	return Matches{Version: o.URL}, nil
 }

@@ -2,9 +2,9 @@ package vulnerabilities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -29,7 +29,6 @@ import (
 	"github.com/google/osv-scalibr/extractor/filesystem/os/rpm"
 	scalibrfs "github.com/google/osv-scalibr/fs"
 	"github.com/google/osv-scalibr/log"
-	"github.com/google/osv-scalibr/plugin"
 	"github.com/google/osv-scalibr/stats"
 
 	"portcullis/cmd/portcullis-scan/rootfs"
@@ -70,7 +69,7 @@ func makeExtractors() ([]filesystem.Extractor, error) {
 func wanted(extractors []filesystem.Extractor) func(rootfs.File) bool {
 	return func(file rootfs.File) bool {
 		return slices.ContainsFunc(append(file.Links, file.Path), func(name string) bool {
-			passing := fileAPI{name: name, file: file}
+			passing := small{fileAPI{name: name, file: file}}
 			return slices.Contains(alsoRead, name) || slices.ContainsFunc(extractors, func(e filesystem.Extractor) bool { return e.FileRequired(passing) })
 		})
 	}
@@ -93,8 +92,13 @@ func findPackages(ctx context.Context, extractors []filesystem.Extractor, files 
 			err = fmt.Errorf("packages: a file of the image made an extractor fail: %v", r)
 		}
 	}()
+	all := &extraction{}
+	limited := make([]filesystem.Extractor, len(extractors))
+	for i, e := range extractors {
+		limited[i] = bounded{e, all}
+	}
 	found, statuses, err := filesystem.Run(ctx, &filesystem.Config{
-		Extractors: extractors,
+		Extractors: limited,
 		ScanRoots:  []*scalibrfs.ScanRoot{{FS: files}},
 		Stats:      stats.NoopCollector{},
 	})
@@ -102,30 +106,15 @@ func findPackages(ctx context.Context, extractors []filesystem.Extractor, files 
 		return nil, nil, fmt.Errorf("packages: %w", err)
 	}
 	for _, status := range statuses {
-		more, err := judge(status)
-		if err != nil {
-			return nil, nil, err
+		for _, file := range status.Status.FileErrors { // the library's own, such as about opening it
+			all.judge(status.Name, file.FilePath, errors.New(file.ErrorMessage))
 		}
-		problems = append(problems, more...)
 	}
-	slices.Sort(problems)
-	return found.Packages, problems, nil
-}
-
-// judge tells a broken file of an application, which says nothing, from a package database that cannot
-// be read and from a file that was given up because it is too large: these hide packages.
-func judge(status *plugin.Status) (problems []string, err error) {
-	if status.Status.Status == plugin.ScanStatusSucceeded {
-		return nil, nil
+	if all.failed != nil {
+		return nil, nil, all.failed
 	}
-	for _, file := range status.Status.FileErrors {
-		text := fmt.Sprintf("packages: %s: %s: %s", status.Name, file.FilePath, firstLine(file.ErrorMessage))
-		if path.Dir(status.Name) == "os" || strings.Contains(file.ErrorMessage, filesystem.ErrExtractorMemoryLimitExceeded.Error()) {
-			return nil, fmt.Errorf("%s", text)
-		}
-		problems = append(problems, text)
-	}
-	return problems, nil
+	slices.Sort(all.problems)
+	return found.Packages, all.problems, nil
 }
 
 func firstLine(text string) string {

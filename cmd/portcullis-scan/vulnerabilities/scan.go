@@ -2,6 +2,7 @@
 package vulnerabilities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/ossf/osv-schema/bindings/go/osvschema"
 
 	"portcullis/cmd/portcullis-scan/rootfs"
+	"portcullis/cmd/portcullis-scan/worst"
 	"portcullis/scanner-client/verdict"
 )
 
@@ -20,14 +22,14 @@ import (
 type Advisories interface {
 	// Check says whether they can be asked at all.
 	Check() error
-	// Match returns the advisories that affect each of the packages.
-	Match(ctx context.Context, packages []*extractor.Package) (Matches, error)
+	// Match finds the advisories that affect each of the packages. It calls found once for each package
+	// that has some: all of them together are too many to keep.
+	Match(ctx context.Context, packages []*extractor.Package, found func([]Hit)) (Matches, error)
 }
 
-// Matches is what Advisories answer.
+// Matches is what Advisories answer besides.
 type Matches struct {
-	Hits     []Hit
-	Problems []string // what could not be compared, for people
+	Problems []string // what could not be compared, for people; the first of many
 	Version  string   // of the database
 }
 
@@ -62,6 +64,8 @@ func NewScan(tree *rootfs.Tree, advisories Advisories, without []string, temp st
 // Result is what was found, and out of how much.
 type Result struct {
 	Found    []verdict.Vulnerability
+	Omitted  int            // how much more was found than fits
+	Without  map[string]int // how many packages were left out of each ecosystem
 	Packages int
 	Problems []string
 	Version  string
@@ -73,23 +77,44 @@ func (s *Scan) Findings(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	without := map[string]int{}
 	packages = slices.DeleteFunc(packages, func(p *extractor.Package) bool {
 		name, _ := ecosystemOf(p)
-		return unversioned(p) || slices.Contains(s.without, name)
+		switch {
+		case unversioned(p):
+			return true
+		case slices.Contains(s.without, name):
+			without[name]++
+			return true
+		}
+		return false
 	})
 	if name := unknown(packages); name != "" {
 		return nil, fmt.Errorf("vulnerabilities: no OSV advisories can be had for %s; to leave such packages out, say --without %s", describe(name), name)
 	}
-	matches, err := s.advisories.Match(ctx, packages)
+	found := worst.New(compare)
+	matches, err := s.advisories.Match(ctx, packages, func(hits []Hit) {
+		for _, f := range findings(hits) {
+			found.Add(f)
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("vulnerabilities: %w", err)
 	}
+	kept, omitted := found.Findings()
 	return &Result{
-		Found:    findings(matches.Hits),
+		Found:    kept,
+		Omitted:  omitted,
+		Without:  without,
 		Packages: len(packages),
 		Problems: append(problems, matches.Problems...),
 		Version:  matches.Version,
 	}, nil
+}
+
+// compare puts the worst vulnerability first.
+func compare(a, b verdict.Vulnerability) int {
+	return cmp.Or(cmp.Compare(b.Severity, a.Severity), keyOf(a).compare(keyOf(b)))
 }
 
 // unversioned says whether a package is the program that a Go binary was built from, without a version:

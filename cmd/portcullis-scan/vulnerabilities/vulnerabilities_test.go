@@ -110,12 +110,12 @@ func TestInstalledPackagesWithKnownWeaknesses(t *testing.T) {
 	require.Equal(t, "2026-01-02T03:04:05Z", result.Version)
 	require.Equal(t, []verdict.Vulnerability{
 		{
-			ID: "CVE-2021-23337", Aliases: []string{"GHSA-35jh-r3h4-6jhm"}, Severity: verdict.High, Package: "lodash", Version: "4.17.20", FixedVersion: "4.17.21",
-			Type: "npm", Path: "app/node_modules/lodash/package.json", CWEs: []int{94}, Labels: []string{"fixable", "language-package", "network"}, PublishedAt: day(2021, 5, 6, 16, 5, 51),
-		},
-		{
 			ID: "CVE-2021-44228", Aliases: []string{"GHSA-jfh8-c2jp-5v3q"}, Severity: verdict.Critical, Package: "org.apache.logging.log4j:log4j-core", Version: "2.14.1", FixedVersion: "2.15.0",
 			Type: "maven", Path: "app/shop.jar", CWEs: []int{20, 400, 502, 917}, Labels: []string{"fixable", "language-package", "network"}, PublishedAt: day(2021, 12, 10, 0, 40, 56),
+		},
+		{
+			ID: "CVE-2021-23337", Aliases: []string{"GHSA-35jh-r3h4-6jhm"}, Severity: verdict.High, Package: "lodash", Version: "4.17.20", FixedVersion: "4.17.21",
+			Type: "npm", Path: "app/node_modules/lodash/package.json", CWEs: []int{94}, Labels: []string{"fixable", "language-package", "network"}, PublishedAt: day(2021, 5, 6, 16, 5, 51),
 		},
 		{
 			ID: "CVE-2023-2650", Aliases: []string{"DEBIAN-CVE-2023-2650"}, Severity: verdict.High, Package: "libssl3", Version: "3.0.8-1", FixedVersion: "3.0.9-1",
@@ -292,12 +292,11 @@ func TestReleasesAreKnownByAllTheirNames(t *testing.T) {
 			advisory := func(release string) string {
 				return `{"id": "X-1", "modified": "2026-01-01T00:00:00Z", "affected": [{"package": {"ecosystem": "` + release + `", "name": "openssl"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.0-1"}]}]}]}`
 			}
-			matches, err := offline(t, osvtest.Advisories{c.database: {advisory(c.release)}}).Match(context.Background(), []*extractor.Package{c.pkg})
+			hits, err := hitsOf(offline(t, osvtest.Advisories{c.database: {advisory(c.release)}}), c.pkg)
 			require.NoError(t, err)
-			require.Empty(t, matches.Problems)
-			require.Len(t, matches.Hits, 1)
+			require.Len(t, hits, 1)
 			if _, release, named := strings.Cut(c.release, ":"); named && c.database != "Rocky Linux" {
-				_, err = offline(t, osvtest.Advisories{c.database: {advisory(c.database + ":other" + release)}}).Match(context.Background(), []*extractor.Package{c.pkg})
+				_, err = hitsOf(offline(t, osvtest.Advisories{c.database: {advisory(c.database + ":other" + release)}}), c.pkg)
 				require.ErrorContains(t, err, "has no advisory for "+c.database)
 			}
 		})
@@ -330,10 +329,10 @@ func TestTheLibraryFindsTheSame(t *testing.T) {
 			simple("G-4", "Go", "github.com/labstack/echo", "SEMVER", "5.0.0"), simple("G-5", "Go", "example.com/gin", "SEMVER", "9.0.0"), simple("G-6", "Go", "toolchain", "SEMVER", "9.0.0"),
 		},
 	})
-	ours, err := vulnerabilities.Offline{Folder: folder}.Match(context.Background(), packages)
+	ours, err := hitsOf(vulnerabilities.Offline{Folder: folder}, packages...)
 	require.NoError(t, err)
 	var found []string
-	for _, hit := range ours.Hits {
+	for _, hit := range ours {
 		found = append(found, hit.Advisory.GetId()+" "+hit.Package.Name)
 	}
 	library, err := osvlocal.New(&config.PluginConfig{ClientFactories: config.NewDefaultClientFactories(""), ProtoConfig: &cpb.PluginConfig{
@@ -384,4 +383,10 @@ func TestAnOnlineServiceThatFailsIsAnError(t *testing.T) {
 	defer service.Close()
 	_, err := inspect(t, vulnerabilities.Online{URL: service.URL}, nil, file("node_modules/lodash/package.json", `{"name": "lodash", "version": "4.17.20"}`))
 	require.ErrorContains(t, err, "OSV service "+service.URL)
+}
+
+// hitsOf are all hits of the packages.
+func hitsOf(advisories vulnerabilities.Advisories, packages ...*extractor.Package) (all []vulnerabilities.Hit, err error) {
+	_, err = advisories.Match(context.Background(), packages, func(hits []vulnerabilities.Hit) { all = append(all, hits...) })
+	return all, err
 }
