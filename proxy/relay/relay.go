@@ -82,6 +82,7 @@ type Relay struct {
 	draining chan struct{}   // closed when clients are to leave
 	closed   context.Context // done when connections are to be closed
 	shut     context.CancelFunc
+	serving  sync.WaitGroup // on listeners
 	clients  sync.WaitGroup
 	watching sync.WaitGroup
 
@@ -119,6 +120,7 @@ func (r *Relay) Serve(listener net.Listener) error {
 	if !r.track(listener) {
 		return listener.Close()
 	}
+	defer r.serving.Done()
 	var pause time.Duration
 	for {
 		conn, err := listener.Accept()
@@ -165,13 +167,14 @@ func (r *Relay) track(listener net.Listener) bool {
 		return false
 	}
 	r.listeners[listener] = struct{}{}
+	r.serving.Add(1)
 	return true
 }
 
+// begin serves a client. One that was accepted in the last moment before Stop is sent away like the
+// others: a connection that just closes costs a client its calls.
 func (r *Relay) begin(conn net.Conn) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopped {
+	if r.closed.Err() != nil {
 		return false
 	}
 	r.clients.Go(func() { r.serve(conn) })
@@ -192,6 +195,7 @@ func (r *Relay) Stop(ctx context.Context) {
 	r.mu.Unlock()
 	finished := make(chan struct{})
 	go func() {
+		r.serving.Wait()
 		r.clients.Wait()
 		close(finished)
 	}()
