@@ -15,8 +15,8 @@ import (
 // Incumbent is what a running process brings to a hand-over.
 type Incumbent struct {
 	// Lend returns the files by name, and stops writing whatever the successor is going to read. The
-	// files stay the incumbent's. An error refuses the hand-over.
-	Lend func() (map[string]syscall.Conn, error)
+	// files stay the incumbent's.
+	Lend func() map[string]syscall.Conn
 	// Resume undoes Lend: the successor has failed.
 	Resume func()
 	// Retire follows Lend when the successor serves. It must not wait.
@@ -74,12 +74,7 @@ func (i *Incumbent) receive(ctx context.Context, conn *net.UnixConn) error {
 		_ = p.send(message{Step: refuse, Reason: err.Error()}) // it need not be one that understands
 		return err
 	}
-	files, err := i.Lend()
-	if err != nil {
-		_ = p.send(message{Step: refuse, Reason: err.Error()})
-		return fmt.Errorf("nothing could be handed over: %w", err)
-	}
-	if err := p.handOver(files); err != nil {
+	if err := p.handOver(i.Lend()); err != nil {
 		i.Resume()
 		return err
 	}

@@ -33,17 +33,17 @@ func (n *Node) Succeeded() <-chan struct{} { return n.succeeded }
 
 // lend gives a successor what it needs, and leaves the state folder to it: two processes that write there
 // could leave verdicts of one beside the other's word that it has seen all reports.
-func (n *Node) lend() (map[string]syscall.Conn, error) {
+func (n *Node) lend() map[string]syscall.Conn {
 	n.bundles.mu.Lock()
 	defer n.bundles.mu.Unlock()
 	n.refreshing.Lock()
 	defer n.refreshing.Unlock()
 	if err := n.save(); err != nil {
-		return nil, err
+		n.log.WithError(err).Error("state folder; the new portcullisd asks for verdicts anew")
 	}
 	n.custody.Store(false)
 	n.log.Info("a new portcullisd asks to take over")
-	return n.seat.lend(n.config), nil
+	return n.seat.lend(n.config)
 }
 
 // resume undoes lend, and looks for what has changed meanwhile.
