@@ -79,7 +79,8 @@ func TestASuccessorThatFailsLeavesTheFirstAsItWas(t *testing.T) {
 	require.FileExists(t, d.config.Listen)
 	d.write(t, "policies/a.yaml", riskyImage("Observe, days: 7"))
 	d.eventually(t, codes.OK)
-	require.NotEqual(t, before["last-good-policies.json"], d.state(t)["last-good-policies.json"], "it keeps its state again")
+	require.Eventually(t, func() bool { return before["last-good-policies.json"] != d.state(t)["last-good-policies.json"] },
+		10*time.Second, 10*time.Millisecond, "it does not keep its state any more")
 	d.succeededBy(t, d.successor(t))
 }
 
