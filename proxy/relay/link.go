@@ -31,6 +31,7 @@ var barrier = [8]byte{'p', 'o', 'r', 't', 'c', 'u', 'l', 'l'}
 // a decision, a timer. None of them waits for the network while it holds mu.
 type link struct {
 	relay    *Relay
+	client   *client
 	up, down direction
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -45,7 +46,7 @@ type link struct {
 
 	window        connectionWindow
 	sending       []*stream // allowed, and waiting for the runtime's window
-	held          int       // bytes of guarded requests
+	held          int       // bytes kept of calls
 	streamInitial int64     // the runtime's initial window of a stream, as the client has acknowledged it
 
 	runtimeSettings []setting // the initial window in each SETTINGS that is not acknowledged yet
@@ -110,14 +111,14 @@ func (b *batch) reset() {
 }
 
 // newLink makes the link of a client, without its connection to the runtime.
-func newLink(r *Relay, client *source) *link {
+func newLink(r *Relay, c *client, from *source) *link {
 	l := &link{
-		relay: r, streams: map[uint32]*stream{}, heard: time.Now(),
+		relay: r, client: c, streams: map[uint32]*stream{}, heard: time.Now(),
 		window: newConnectionWindow(), streamInitial: initialWindow,
 		table: initialTable, goneAway: maxWindow, drained: make(chan struct{}),
 	}
-	l.up = direction{from: client, to: newSink(nil, r.options.Limits.Connection+maxInjected), headers: newHeaders(), handle: l.fromClient}
-	l.down = direction{from: newSource(nil), to: newSink(client.conn, maxInjected), headers: newHeaders(), handle: l.fromRuntime}
+	l.up = direction{from: from, to: newSink(nil, r.options.Limits.Connection+maxInjected), headers: newHeaders(), handle: l.fromClient}
+	l.down = direction{from: newSource(nil), to: newSink(c.conn, maxInjected), headers: newHeaders(), handle: l.fromRuntime}
 	l.up.batch.reset()
 	l.down.batch.reset()
 	return l
@@ -158,13 +159,16 @@ func (l *link) run() {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	left := 2
-	for stop, drained := l.relay.draining, l.drained; left == 2; {
+	for stop, leave, drained := l.relay.draining, l.client.leave, l.drained; left == 2; {
 		select {
 		case e := <-ended:
 			left--
 			l.over(e.of, e.err)
 		case <-stop:
 			stop = nil
+			l.drain()
+		case <-leave:
+			leave = nil
 			l.drain()
 		case <-drained:
 			drained = nil
@@ -300,12 +304,16 @@ func (l *link) report(st *stream, code codes.Code) {
 	}
 	st.reported = true
 	l.open--
+	if !st.endless {
+		l.client.calls.Add(-1)
+	}
 	l.ended = append(l.ended, wire.Call{Method: st.method, Code: code, Took: time.Since(st.began), Guarded: st.guarded})
 }
 
 // forget drops a stream that neither end will hear of again, and what of it is held.
 func (l *link) forget(st *stream) {
 	delete(l.streams, st.id)
+	l.unobserve(st)
 	if st.hold != nil {
 		l.window.discarded(len(st.hold.message.data) - st.hold.sent)
 		l.release(st)

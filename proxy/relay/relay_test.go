@@ -245,7 +245,7 @@ func TestClientThatDoesNotReadIsGivenUp(t *testing.T) {
 		synctest.Wait()
 		ours, theirs := net.Pipe()
 		p := newPeer(theirs)
-		require.True(t, s.relay.begin(ours))
+		require.True(t, s.relay.begin(newClient(ours, 0)))
 		_, err := theirs.Write([]byte(http2.ClientPreface))
 		require.NoError(t, err)
 		require.NoError(t, p.framer.WriteSettings())
@@ -264,14 +264,14 @@ func TestClientThatIsNoneIsTurnedAway(t *testing.T) {
 		defer s.end()
 		for _, text := range []string{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", http2.ClientPreface + "\x00\x00\x08\x06\x00\x00\x00\x00\x00notasett", http2.ClientPreface + "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x01"} {
 			ours, theirs := net.Pipe()
-			require.True(t, s.relay.begin(ours))
+			require.True(t, s.relay.begin(newClient(ours, 0)))
 			_, err := theirs.Write([]byte(text))
 			require.NoError(t, err)
 			_, err = theirs.Read(make([]byte, 1))
 			require.Error(t, err)
 		}
 		ours, theirs := net.Pipe()
-		require.True(t, s.relay.begin(ours))
+		require.True(t, s.relay.begin(newClient(ours, 0)))
 		began := time.Now()
 		_, err := theirs.Read(make([]byte, 1)) // and says nothing
 		require.Error(t, err)
