@@ -3,6 +3,7 @@ package wiretest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,7 @@ func Conformance(t *testing.T, open New) {
 		"an observed call passes and is shown":                         observedShown,
 		"a runtime that is away is Unavailable at once, and soon back": runtimeAway,
 		"a runtime that dies ends its calls":                           runtimeDies,
+		"another runtime takes the place of one":                       runtimeReplaced,
 		"every call is reported once":                                  reportedOnce,
 		"stop lets calls finish":                                       stopWaits,
 		"stop ends what does not end by itself":                        stopEnds,
@@ -379,6 +381,28 @@ func runtimeDies(t *testing.T, b *bench) {
 	require.Eventually(t, func() bool {
 		return code(b.make(Call{Name: "c", Method: version, Script: Script{Requests: -1}})) == "OK"
 	}, patience, 10*time.Millisecond)
+}
+
+func runtimeReplaced(t *testing.T, b *bench) {
+	for i, options := range [][]grpc.ServerOption{
+		{},
+		{grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(1 << 20), grpc.HeaderTableSize(0)},
+		{grpc.StaticStreamWindowSize(65535), grpc.StaticConnWindowSize(65535), grpc.HeaderTableSize(1 << 16), grpc.MaxConcurrentStreams(1)},
+	} {
+		b.runtime.Stop()
+		b.runtime = StartRuntime(t, b.runtime.Socket, options...)
+		require.Eventually(t, func() bool {
+			return code(b.make(Call{Name: "c", Method: version, Script: Script{Requests: -1}})) == "OK"
+		}, patience, 10*time.Millisecond)
+		for _, method := range []string{version, Guarded} {
+			call := Call{Name: fmt.Sprint(i, method), Method: method, Requests: []int{300_000}, Metadata: metadata.Pairs("k", "v"),
+				Script: Script{Requests: 1, Responses: []int{300_000}, Trailer: metadata.Pairs("t", "r")}}
+			answered := b.make(call)
+			require.Equal(t, "OK", code(answered))
+			require.Equal(t, []string{"r"}, answered.Trailer.Get("t"))
+			require.Equal(t, []Digest{digest(Bytes(0, 300_000))}, b.saw(t, call.Name).Messages)
+		}
+	}
 }
 
 func reportedOnce(t *testing.T, b *bench) {
