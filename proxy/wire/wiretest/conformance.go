@@ -165,8 +165,15 @@ func deadlinePasses(t *testing.T, b *bench) {
 			require.Equal(t, want, b.saw(t, name+method).Left)
 		}
 	}
-	require.Equal(t, "DeadlineExceeded", code(b.make(Call{Name: "passed", Method: version, Timeout: time.Second, Script: Script{Hang: true}})))
-	require.Equal(t, "given up", b.saw(t, "passed").Ended)
+	passed := Call{Method: version, Timeout: 25 * time.Millisecond, Script: Script{Header: metadata.Pairs("it", "began"), Hang: true}}
+	for begun := false; !begun; { // a deadline that passes before the call begins shows nothing
+		passed.Timeout *= 2
+		passed.Name = passed.Timeout.String()
+		answered := b.make(passed)
+		require.Equal(t, "DeadlineExceeded", code(answered))
+		begun = len(answered.Header.Get("it")) > 0
+	}
+	require.Equal(t, "given up", b.saw(t, passed.Name).Ended)
 }
 
 func cancellationPasses(t *testing.T, b *bench) {
@@ -281,19 +288,29 @@ func slowDecision(t *testing.T, b *bench) {
 }
 
 func givenUp(t *testing.T, b *bench) {
-	gone := make(chan struct{}, 2)
-	b.guard.Decide(func(ctx context.Context, _ []byte) (func([]byte), error) {
+	asked, gone := make(chan int, 100), make(chan int, 100)
+	b.guard.Decide(func(ctx context.Context, request []byte) (func([]byte), error) {
+		asked <- len(request)
 		<-ctx.Done()
-		gone <- struct{}{}
+		gone <- len(request)
 		return nil, nil // too late
 	})
-	answered := b.make(Call{Name: "late", Method: Guarded, Requests: []int{10}, Timeout: 50 * time.Millisecond, Script: Script{Requests: 1}})
-	require.Equal(t, "DeadlineExceeded", code(answered))
-	<-gone
+	until := func(c <-chan int, size int) {
+		for size != <-c {
+			continue
+		}
+	}
+	late := Call{Name: "late", Method: Guarded, Requests: []int{10}, Timeout: 50 * time.Millisecond, Script: Script{Requests: 1}}
+	for len(asked) == 0 { // a deadline that passes before the guard is asked shows nothing
+		require.Equal(t, "DeadlineExceeded", code(b.make(late)))
+		late.Timeout *= 2
+	}
+	until(gone, 10)
+	late.Timeout, late.Requests = 0, []int{11}
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	require.Equal(t, "Canceled", code(Call{Name: "late", Method: Guarded, Requests: []int{10}, Script: Script{Requests: 1}}.Make(ctx, b.client)))
-	<-gone
+	go func() { until(asked, 11); cancel() }()
+	require.Equal(t, "Canceled", code(late.Make(ctx, b.client)))
+	until(gone, 11)
 	b.guard.Decide(nil)
 	require.Equal(t, "OK", code(b.make(Call{Name: "next", Method: Guarded, Requests: []int{10}, Script: Script{Requests: 1}})))
 	if seen := b.runtime.Seen("late"); seen != nil {
