@@ -121,6 +121,7 @@ func (l *load) events(ctx context.Context, client *lab.CRI) {
 	}
 	switch status.Code(err) {
 	case codes.Canceled, codes.Unavailable:
+	case codes.Internal: // the stream was ended within a message; the kubelet opens a new one all the same
 	case codes.Unimplemented: // containerd 1.6
 		<-ctx.Done()
 	default:
