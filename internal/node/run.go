@@ -60,8 +60,8 @@ func (n *Node) tell(state string) {
 }
 
 func (n *Node) status() string {
-	status := "no policies: every container may start"
-	if bundle := n.bundles.Current(); bundle != nil {
+	status := "no policies in force"
+	if bundle := n.bundles.Current(); bundle != nil && bundle.Len() > 0 {
 		status = fmt.Sprintf("%d policies in force, revision %s", bundle.Len(), bundle.Revision())
 	}
 	if !n.path.Connected() {

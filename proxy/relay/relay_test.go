@@ -72,6 +72,21 @@ func TestStopLosesNoCall(t *testing.T) {
 	})
 }
 
+func TestWhoIsAcceptedWhileTheRelayStopsIsGreetedBeforeItIsSentAway(t *testing.T) {
+	inBubble(t, Options{}, func(s *setup) {
+		s.client.call(1, version)
+		s.client.data(1, true, prefixed(nil))
+		stopped := s.stop(time.Minute)
+		late := s.join()
+		require.Equal(t, []string{"SETTINGS 0", "GOAWAY 0 last 2147483647 NO_ERROR", "PING 0"}, late.got())
+		late.conn.Close()
+		s.runtime.ok(1, nil)
+		_ = s.client.framer.WritePing(true, barrier)
+		pass(2 * linger)
+		require.True(t, done(stopped))
+	})
+}
+
 func TestStopEndsEndlessCallsFirst(t *testing.T) {
 	inBubble(t, Options{}, func(s *setup) {
 		s.client.call(1, events)
