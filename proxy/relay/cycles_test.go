@@ -189,7 +189,7 @@ func cycles(t *testing.T) int {
 		require.NoError(t, err)
 		return n
 	}
-	return 3000
+	return 1000
 }
 
 func TestRuntimeThatComesAndGoesLeavesNothingBehind(t *testing.T) {
