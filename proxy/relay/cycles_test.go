@@ -189,14 +189,13 @@ func cycles(t *testing.T) int {
 		require.NoError(t, err)
 		return n
 	}
-	return 3000
+	return 1000
 }
 
 func TestRuntimeThatComesAndGoesLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "r.sock")
-	r := New(socket, &judge{asked: make(chan question, 1)}, Options{ConnectTimeout: 20 * time.Millisecond})
-	r.runtime.retry = 100 * time.Microsecond
+	r := New(socket, &judge{asked: make(chan question, 1)}, Options{ConnectTimeout: 20 * time.Millisecond, retry: 100 * time.Microsecond})
 	front, err := net.Listen("unix", filepath.Join(dir, "p.sock"))
 	require.NoError(t, err)
 	go func() { _ = r.Serve(front) }()

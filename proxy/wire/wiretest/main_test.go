@@ -47,7 +47,9 @@ func process(what, socket string, runtime []string) error {
 	defer listener.Close()
 	var serve func(net.Listener) error
 	if what == "runtime" {
-		serve = wiretest.NewRuntime().Serve
+		runtime := wiretest.NewRuntime()
+		runtime.Answers = answers
+		serve = runtime.Serve
 	} else {
 		path, err := open(what, runtime[0], allow{}, nil)
 		if err != nil {
@@ -71,10 +73,12 @@ func process(what, socket string, runtime []string) error {
 	}
 }
 
-// allow guards as Guard does, and costs nothing.
+// allow guards what the daemon guards, and costs nothing.
 type allow struct{}
 
-func (allow) Guards(method string) bool { return method == wiretest.Guarded }
+func (allow) Guards(method string) bool {
+	return method == wiretest.Guarded || method == "/runtime.v1.RuntimeService/StartContainer"
+}
 
 func (allow) Check(context.Context, string, []byte) (func([]byte), error) { return nil, nil }
 
