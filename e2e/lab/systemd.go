@@ -80,7 +80,7 @@ func (s *Systemd) install(d *Portcullisd) error {
 	}
 	var failures []error
 	for _, target := range targets {
-		failures = append(failures, os.WriteFile(filepath.Join(s.units, target+".target"), []byte("[Unit]\nDefaultDependencies=no\n"), 0o600))
+		failures = append(failures, s.write(target+".target", "[Unit]\nDefaultDependencies=no\n"))
 	}
 	bypass, err := built("portcullis-bypass")
 	failures = append(failures, err)
@@ -93,9 +93,13 @@ func (s *Systemd) install(d *Portcullisd) error {
 	)
 	for _, unit := range []string{"portcullisd.socket", "portcullisd.service", "portcullis-bypass.service"} {
 		text, err := os.ReadFile(filepath.Join(source, unit))
-		failures = append(failures, err, os.WriteFile(filepath.Join(s.units, unit), []byte(installed.Replace(string(text))), 0o600))
+		failures = append(failures, err, s.write(unit, installed.Replace(string(text))))
 	}
 	return errors.Join(failures...)
+}
+
+func (s *Systemd) write(unit, text string) error {
+	return os.WriteFile(filepath.Join(s.units, unit), []byte(text), 0o600) //nolint:gosec // the lab names the units itself
 }
 
 // AddDropIn changes a unit, as systemctl edit does.
