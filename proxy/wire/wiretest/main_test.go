@@ -24,6 +24,9 @@ const (
 	grpcPath  = "grpc-go"
 )
 
+// starved is longer than anything takes on a machine that has far too much to do.
+const starved = 5 * time.Minute
+
 // asProcess makes the test binary one of the processes of a benchmark.
 const asProcess = "WIRETEST_PROCESS"
 
@@ -87,7 +90,7 @@ func open(what, runtimeSocket string, guard wire.Guard, finished func(wire.Call)
 	case bytesPath:
 		return &byteRelay{runtime: runtimeSocket}, nil
 	case relayPath:
-		return relay.New(runtimeSocket, guard, relay.Options{Finished: finished, RequestTimeout: 5 * time.Minute}), nil
+		return relay.New(runtimeSocket, guard, relay.Options{Finished: finished, ConnectTimeout: starved, RequestTimeout: starved}), nil
 	}
 	connection, err := grpcpath.Dial(runtimeSocket)
 	if err != nil {
