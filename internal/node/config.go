@@ -138,17 +138,18 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 			problems = append(problems, doc.Problem(field, format, args...))
 		}
 	}
-	socket := func(field, path string) {
+	socket := func(field, path string, longest int) {
 		expect(filepath.IsAbs(path), field, "%q is not a unix socket; write an absolute path, such as /run/containerd/containerd.sock", path)
-		expect(len(path) <= maxSocketPath, field, "path is %d bytes, a unix socket's may have at most %d; choose a shorter one", len(path), maxSocketPath)
+		expect(len(path) <= longest, field, "path is %d bytes, this socket's may have at most %d; choose a shorter one", len(path), longest)
 		info, err := os.Lstat(path)
 		expect(err != nil || info.Mode().Type() == fs.ModeSocket || info.Mode().Type() == fs.ModeSymlink, field, "%s exists and is not a socket; it is left alone, choose another path", path)
 	}
-	socket("listen", c.Listen)
+	// Beside it lies the socket of the hand-over.
+	socket("listen", c.Listen, maxSocketPath-len(privatePath("")))
 	if c.Runtime == "" {
 		expect(false, "runtime", "required; set the runtime's CRI socket, such as /run/containerd/containerd.sock")
 	} else {
-		socket("runtime", c.Runtime)
+		socket("runtime", c.Runtime, maxSocketPath)
 		expect(c.Runtime != c.Listen, "runtime", "is the socket that Portcullis itself listens on; set the container runtime's")
 	}
 	expect(filepath.IsAbs(c.Policies), "policies", "%q is not an absolute path", c.Policies)
@@ -218,15 +219,16 @@ func (c *Config) Check() (string, error) {
 
 // host is what telling privileged parameters apart needs to know of this machine.
 func (c *Config) host() privilege.Host {
-	// Who writes policies, reports or state rules what may start.
-	own := []string{c.Policies, c.State}
+	// Who writes policies, reports or state rules what may start; who holds the lock keeps the daemon from
+	// starting.
+	own := []string{c.Policies, c.State, lockPath(c.Listen)}
 	for _, s := range c.Sources {
 		if s.Reports != "" {
 			own = append(own, s.Reports)
 		}
 	}
 	return privilege.Host{
-		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Runtime + ".ttrpc", c.Listen}, Sensitive: own,
+		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Runtime + ".ttrpc", c.Listen, privatePath(c.Listen)}, Sensitive: own,
 		ResolveSymlinks: filepath.EvalSymlinks,
 		// The first process sees what the kubelet mounts also where we have a mount namespace of our own.
 		Mounts: func() ([]byte, error) { return os.ReadFile("/proc/1/mountinfo") },

@@ -13,10 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"portcullis/event"
@@ -24,7 +27,7 @@ import (
 	"portcullis/internal/watch"
 	"portcullis/policy"
 	"portcullis/proxy"
-	"portcullis/proxy/grpcpath"
+	"portcullis/proxy/relay"
 	scanner "portcullis/scanner-client"
 )
 
@@ -45,10 +48,12 @@ type Node struct {
 	images   runtimeImages
 
 	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
-	path       *grpcpath.Path
+	path       *relay.Relay
 
-	socket    *socket
-	http      net.Listener // nil when no metrics are served
+	seat      *seat
+	custody   atomic.Bool   // of the state folder: nobody else writes it
+	succeeded chan struct{} // closed when a successor serves
+	probe     *probe
 	failed    chan error
 	teardowns []func() error // in the order in which things were built
 }
@@ -58,6 +63,10 @@ type Options struct {
 	Version string // of this build, for the metrics
 	Log     *logrus.Logger
 	Now     func() time.Time // default time.Now
+	// Activated is the socket that systemd holds for us, nil when it holds none.
+	Activated *net.UnixListener
+	// TakeOver has a portcullisd that runs hand over to this one.
+	TakeOver bool
 }
 
 // New builds a node from a validated configuration and opens its sockets, but answers nobody yet. On
@@ -66,18 +75,21 @@ func New(config Config, options Options) (*Node, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	n := &Node{config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now, failed: make(chan error, 2)}
+	n := &Node{
+		config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now,
+		succeeded: make(chan struct{}), failed: make(chan error, 2),
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	if err := n.build(); err != nil {
+	if err := n.build(options); err != nil {
 		n.cancel()
 		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
 }
 
-func (n *Node) build() error {
+func (n *Node) build(options Options) error {
 	config, log := n.config, n.log
-	if err := n.open(); err != nil {
+	if err := n.open(options); err != nil {
 		return err
 	}
 	countdowns, err := openObservations(filepath.Join(config.State, "observations.json"))
@@ -86,14 +98,14 @@ func (n *Node) build() error {
 	}
 	n.bundles = &bundles{
 		path: config.Policies, lastGood: filepath.Join(config.State, "last-good-policies.json"),
-		options: config.compileOptions(), observations: countdowns, now: n.now, log: log, reloaded: n.metrics.reloaded,
+		options: config.compileOptions(), observations: countdowns, custody: &n.custody, now: n.now, log: log, reloaded: n.metrics.reloaded,
 	}
 	events := event.NewRecorder(event.NewSink(log), event.Options{
 		Node: config.Node, FoldInterval: config.Events.FoldInterval, Lost: n.metrics.eventsLost.Inc, Log: log,
 	})
 	n.onStop(func() error { events.Close(); return nil })
 
-	connection, err := grpcpath.Dial(config.Runtime)
+	connection, err := dialRuntime(config.Runtime)
 	if err != nil {
 		return err
 	}
@@ -106,25 +118,23 @@ func (n *Node) build() error {
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
 		Decided: n.metrics.decided, Now: n.now, Log: log,
 	})
-	n.path = grpcpath.New(connection, proxy.NewGuard(judge, prefetch{n.verdicts}, log), grpcpath.Options{Finished: n.metrics.finished})
+	n.probe = newProbe(proxy.NewGuard(judge, prefetch{n.verdicts}, log), judge)
+	n.path = relay.New(config.Runtime, n.probe, relay.Options{
+		Finished: n.metrics.finished, Endless: proxy.Endless, Log: log,
+	})
 	n.onStop(n.drain)
 	n.metrics.observe(n)
 	return nil
 }
 
-// open takes what only one process can have: the socket and the metrics address.
-func (n *Node) open() error {
+// open takes what only one process can have, and makes the folders.
+func (n *Node) open(options Options) error {
 	var err error
-	if n.socket, err = listen(n.config.Listen); err != nil {
+	if n.seat, err = take(n.config, options); err != nil {
 		return err
 	}
-	n.onStop(n.socket.Close)
-	if n.config.Metrics.Address != "" {
-		if n.http, err = net.Listen("tcp", n.config.Metrics.Address); err != nil {
-			return fmt.Errorf("metrics.address: %w", err)
-		}
-		n.onStop(n.http.Close)
-	}
+	n.onStop(n.seat.close)
+	n.custody.Store(n.seat.predecessor == nil)
 	folders := []string{n.config.State}
 	for _, s := range n.config.Sources {
 		if s.Reports != "" {
@@ -137,6 +147,28 @@ func (n *Node) open() error {
 		}
 	}
 	return nil
+}
+
+// dialRuntime makes the gate's own connection to the runtime. The runtime need not be there: until it
+// is, calls end with Unavailable at once.
+func dialRuntime(socket string) (*grpc.ClientConn, error) {
+	connection, err := grpc.NewClient("unix:"+socket,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(),
+		grpc.WithIdleTimeout(0),
+		// grpc's own back-off grows to two minutes, in which nothing could be judged after a restart of
+		// the runtime.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 300 * time.Millisecond},
+			MinConnectTimeout: 3 * time.Second,
+		}),
+		// What a container's status says of its environment may be large.
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("runtime socket %s: %w", socket, err)
+	}
+	return connection, nil
 }
 
 func runtimeClient(connection *grpc.ClientConn) gate.Runtime {
@@ -152,8 +184,13 @@ func (c *Config) compileOptions() policy.Options {
 }
 
 // Start begins to answer. It waits for nothing but the policy files: not for the runtime, which may
-// come later, and not for the reports folder, whose index is built meanwhile.
-func (n *Node) Start() {
+// come later, and not for the reports folder, whose index is built meanwhile. It fails only if the
+// process that it takes over from does not let go; that one then serves on.
+func (n *Node) Start() error {
+	if err := n.seat.own(); err != nil {
+		return err
+	}
+	n.custody.Store(true)
 	n.bundles.load()
 	n.tasks.Go(func() { watch.Run(n.ctx, n.config.Policies, n.log, n.bundles.load) })
 	for _, folder := range n.folders {
@@ -163,13 +200,17 @@ func (n *Node) Start() {
 	n.tasks.Go(n.snapshotNowAndThen)
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
 
-	go n.serve("socket", func() error { return n.path.Serve(n.socket) })
-	if n.http != nil {
+	go n.serve("socket", func() error { return n.path.Serve(n.seat.socket) })
+	if n.seat.metrics != nil {
 		server := n.httpServer()
 		n.onStop(server.Close)
-		go n.serve("metrics", func() error { return server.Serve(n.http) })
+		go n.serve("metrics", func() error { return server.Serve(n.seat.metrics) })
+	}
+	if err := n.succeed(); err != nil {
+		return err
 	}
 	n.log.WithFields(logrus.Fields{"listen": n.config.Listen, "runtime": n.config.Runtime}).Info("portcullisd serves")
+	return nil
 }
 
 func (n *Node) serve(what string, serve func() error) {
@@ -192,10 +233,10 @@ func (n *Node) Failed() <-chan error { return n.failed }
 
 // MetricsAddr is the address that metrics are served on, nil when they are not.
 func (n *Node) MetricsAddr() net.Addr {
-	if n.http == nil {
+	if n.seat.metrics == nil {
 		return nil
 	}
-	return n.http.Addr()
+	return n.seat.metrics.Addr()
 }
 
 // Stop ends everything that New and Start began, the last first.

@@ -12,21 +12,29 @@ var (
 	errEnding  = status.Error(codes.Unavailable, "portcullis: restarting; call again")
 )
 
+// perCall is what a guarded request counts beside its bytes: there could be thousands without any.
+const perCall = 2 << 10
+
+// keep counts n bytes more that are kept of calls, and says whether there is room for them.
+func (l *link) keep(n int) bool {
+	l.held += n
+	all := l.relay.held.Add(int64(n))
+	return l.held <= l.relay.options.Limits.Connection && all <= int64(l.relay.options.Limits.Total)
+}
+
 // withhold keeps a piece of a guarded request and asks for a decision when it was the last.
 func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	h := st.hold
 	l.window.withheld(len(payload))
 	l.window.dropped(int(f.Length) - len(payload))
 	h.window.withheld(int(f.Length))
-	l.held += len(payload)
-	all := l.relay.held.Add(int64(len(payload)))
 	st.clientEnded = f.Flags.Has(http2.FlagDataEndStream)
 
-	limits := &l.relay.options.Limits
+	room := l.keep(len(payload))
 	err := h.message.add(payload)
 	switch {
 	case err != nil:
-	case l.held > limits.Connection || all > int64(limits.Total):
+	case !room:
 		err = errTooMuch
 	case st.clientEnded:
 		err = h.message.end()
@@ -37,6 +45,10 @@ func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	case st.clientEnded:
 		l.work.Add(1)
 		l.up.batch.asked = true
+		select {
+		case <-l.decided: // on an earlier one
+		default:
+		}
 		go l.decide(st, h)
 	default:
 		l.offer(st)
@@ -57,6 +69,12 @@ func (l *link) offer(st *stream) {
 // decide asks the guard and carries out what it says, unless the call has ended meanwhile.
 func (l *link) decide(st *stream, h *hold) {
 	defer l.work.Done()
+	defer func() {
+		select {
+		case l.decided <- struct{}{}:
+		default:
+		}
+	}()
 	answered, err := l.relay.guard.Check(h.ctx, st.method, h.message.body())
 	if err == nil {
 		err = h.ctx.Err() // nobody waits for it any more
@@ -69,7 +87,7 @@ func (l *link) decide(st *stream, h *hold) {
 		l.refuse(st, err)
 	default:
 		if answered != nil {
-			st.answered, st.response = answered, &message{max: l.relay.options.Limits.Stream}
+			st.answered, st.response = answered, &message{max: maxObserved}
 		}
 		l.sending = append(l.sending, st)
 		l.feed()
@@ -97,18 +115,19 @@ func (l *link) feed() {
 
 func (l *link) send(st *stream) {
 	h := st.hold
-	out := encode(func(f *http2.Framer) {
-		for rest := h.message.data[h.sent:]; len(rest) > 0; rest = h.message.data[h.sent:] {
-			n := int(min(int64(len(rest)), minFrameSize, h.window.runtime, l.window.slack))
-			if n <= 0 {
-				return
-			}
-			_ = f.WriteData(st.id, n == len(rest), rest[:n])
-			h.sent += n
-			h.window.sent(n)
-			l.window.sent(n)
+	rest := h.message.data[h.sent:]
+	out := make(buffer, 0, min(len(rest), initialWindow)+4*frameHeaderLen)
+	for len(rest) > 0 {
+		n := int(min(int64(len(rest)), minFrameSize, h.window.runtime, l.window.slack))
+		if n <= 0 {
+			break
 		}
-	})
+		out.data(st.id, n == len(rest), rest[:n])
+		h.sent += n
+		h.window.sent(n)
+		l.window.sent(n)
+		rest = rest[n:]
+	}
 	l.up.to.inject(out)
 	if h.sent == len(h.message.data) {
 		l.release(st)
@@ -117,9 +136,7 @@ func (l *link) send(st *stream) {
 
 // release ends the holding of a request, whatever has become of it.
 func (l *link) release(st *stream) {
-	n := len(st.hold.message.data)
-	l.held -= n
-	l.relay.held.Add(-int64(n))
+	l.keep(-perCall - len(st.hold.message.data))
 	st.hold.cancel()
 	st.hold = nil
 }

@@ -34,7 +34,10 @@ const (
 // Runtime is a container runtime that does with each call what the call's script says.
 type Runtime struct {
 	Socket string
-	server *grpc.Server
+	// Answers are the responses to calls without a script, by method.
+	Answers  map[string][]byte
+	server   *grpc.Server
+	listener net.Listener // of StartRuntime
 
 	mu   sync.Mutex
 	seen map[string]*Received
@@ -44,7 +47,7 @@ type Runtime struct {
 type Received struct {
 	Method   string
 	Metadata metadata.MD
-	Deadline bool
+	Left     time.Duration // until the deadline, to the nearest hour; negative for none
 	Messages []Digest
 	// Ended is how the call went on after the script was played, or where it was cut short.
 	Ended string
@@ -65,9 +68,10 @@ func StartRuntime(t testing.TB, path string, options ...grpc.ServerOption) *Runt
 	t.Helper()
 	r := NewRuntime(options...)
 	r.Socket = path
-	listener, err := net.Listen("unix", path)
+	var err error
+	r.listener, err = net.Listen("unix", path)
 	require.NoError(t, err)
-	go func() { _ = r.Serve(listener) }()
+	go func() { _ = r.Serve(r.listener) }()
 	t.Cleanup(r.Stop)
 	return r
 }
@@ -76,7 +80,12 @@ func StartRuntime(t testing.TB, path string, options ...grpc.ServerOption) *Runt
 func (r *Runtime) Serve(listener net.Listener) error { return r.server.Serve(listener) }
 
 // Stop ends the runtime as a crash would.
-func (r *Runtime) Stop() { r.server.Stop() }
+func (r *Runtime) Stop() {
+	if r.listener != nil {
+		r.listener.Close() // the server does not know it until it serves
+	}
+	r.server.Stop()
+}
 
 // Seen returns what the runtime saw of a call once it is done with it, nil if it saw nothing.
 func (r *Runtime) Seen(call string) *Received {
@@ -89,8 +98,13 @@ func (r *Runtime) handle(_ any, stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	received, _ := metadata.FromIncomingContext(ctx)
 	method, _ := grpc.MethodFromServerStream(stream)
-	_, deadline := ctx.Deadline()
-	record := &Received{Method: method, Metadata: received.Copy(), Deadline: deadline}
+	record := &Received{Method: method, Metadata: received.Copy(), Left: -1}
+	if deadline, ok := ctx.Deadline(); ok {
+		record.Left = time.Until(deadline).Round(time.Hour)
+	}
+	if response, ok := r.Answers[method]; ok && len(received.Get(scriptKey)) == 0 {
+		return answer(stream, response)
+	}
 	script := &Script{}
 	if encoded := received.Get(scriptKey); len(encoded) == 1 {
 		if err := gob.NewDecoder(strings.NewReader(encoded[0])).Decode(script); err != nil {
@@ -103,6 +117,13 @@ func (r *Runtime) handle(_ any, stream grpc.ServerStream) error {
 	defer r.mu.Unlock()
 	r.seen[strings.Join(received.Get(callKey), "+")] = record
 	return err
+}
+
+func answer(stream grpc.ServerStream, response []byte) error {
+	if err := stream.RecvMsg(&[]byte{}); err != nil {
+		return err
+	}
+	return stream.SendMsg(&response)
 }
 
 // Script is the runtime's side of a call.
