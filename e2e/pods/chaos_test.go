@@ -25,8 +25,16 @@ import (
 const chaosTime = 2 * time.Minute
 
 func TestChaosLetsNothingRiskyRunAndLosesNothing(t *testing.T) {
-	n := newNode(t, noCriticals)
-	c := &chaos{node: n, clean: n.image("clean", "pause"), risky: n.riskyImage("risky", "leave", "/evidence/ran"), evidence: evidence(t)}
+	for name, options := range map[string]lab.PortcullisdOptions{
+		"the daemon's own socket": {},
+		"a socket that is held":   {Activated: true},
+	} {
+		t.Run(name, func(t *testing.T) { underChaos(t, newNodeWith(t, options, noCriticals)) })
+	}
+}
+
+func underChaos(t *testing.T, n *node) {
+	c := &chaos{node: n, clean: n.image("clean", "pause"), risky: n.riskyImage("risky", "leave", "/evidence/ran"), evidence: t.TempDir()}
 
 	c.reign()
 	for range 3 {
@@ -65,12 +73,6 @@ type chaos struct {
 
 	made, kills, looks   int // pods, killed daemons, answers of the runtime, so far
 	cleanPods, riskyPods []string
-}
-
-func evidence(t *testing.T) string {
-	dir, err := lab.Dir("evidence-" + strings.ToLower(t.Name()))
-	require.NoError(t, err)
-	return dir
 }
 
 // reign lasts for chaosTime.
