@@ -18,7 +18,7 @@ MODULES  := . cmd/portcullis-scan e2e
 PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build test demo format lint unit e2e e2e-kubelet bench fuzz tools packages clean
+.PHONY: build test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
 
 build: ## bin/portcullisd, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -48,14 +48,21 @@ e2e: build packages $(CONTAINERD) ## real containerd 1.6 and 2.4, runc, journald
 e2e-kubelet: build packages $(CONTAINERD) $(KUBELET) ## pods of a real kubelet, and chaos
 	cd e2e && go test -count=1 -timeout 30m ./pods
 
-bench: ## benchmarks; docs/performance.md has the figures
+bench: build packages $(CONTAINERD) ## benchmarks; docs/performance.md has the figures
 	go test -run '^$$' -bench . -count 5 ./policy ./scanner-client/...
+	go test -run '^$$' -bench SideBySide -benchtime 15x ./proxy/wire/wiretest
+	cd e2e && go test -run '^$$' -bench SideBySide -benchtime 9x .
+
+SOAK := 30m
+soak: build ## the daemon under load for SOAK, the relay through 10,000 restarts of the runtime
+	RELAY_CYCLES=10000 go test -run 'ComesAndGoes' -count 1 -v ./proxy/relay
+	SOAK=$(SOAK) go test -run '^TestSoak$$' -count 1 -timeout 0 -v ./internal/node
 
 FUZZTIME := 30s
 fuzz: ## every fuzz target for FUZZTIME
 	for package in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package; \
 	  done; \
 	done
 

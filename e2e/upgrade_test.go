@@ -21,7 +21,7 @@ const restarts = 20
 
 func TestRestartsWithASocketThatIsHeldLoseNoCall(t *testing.T) {
 	onEachRuntimeWith(t, noCriticals, lab.PortcullisdOptions{Activated: true}, func(n *node) {
-		n.underLoad(func() {
+		n.underLoad(restarts, func() {
 			require.NoError(n.t, n.Stop())
 			require.NoError(n.t, n.Start())
 		})
@@ -30,13 +30,13 @@ func TestRestartsWithASocketThatIsHeldLoseNoCall(t *testing.T) {
 
 func TestUpgradesByHandOverLoseNoCall(t *testing.T) {
 	onEachRuntime(t, noCriticals, func(n *node) {
-		n.underLoad(func() { require.NoError(n.t, n.Upgrade()) })
+		n.underLoad(restarts, func() { require.NoError(n.t, n.Upgrade()) })
 	})
 }
 
 // underLoad replaces the daemon again and again while clients poll and create containers, and expects
 // that each of their calls succeeds and each container is there exactly once.
-func (n *node) underLoad(replace func()) {
+func (n *node) underLoad(times int, replace func()) {
 	image, _ := n.image("clean")
 	l := &load{node: n, pod: n.pod(lab.Pod{Name: "shop"}), image: image, names: map[string]string{}}
 	ctx, stop := context.WithCancel(n.ctx)
@@ -52,7 +52,7 @@ func (n *node) underLoad(replace func()) {
 			}
 		})
 	}
-	for i := range restarts {
+	for i := range times {
 		l.someMore()
 		replace()
 		n.t.Logf("replaced %d times, %d calls so far", i+1, l.calls())

@@ -38,7 +38,7 @@ func Socket() (*net.UnixListener, error) {
 }
 
 func listener(file *os.File) (*net.UnixListener, error) {
-	fd := int(file.Fd()) //nolint:gosec // descriptors are small
+	fd := int(file.Fd())
 	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		return nil, fmt.Errorf("is no socket: %w", err)

@@ -68,7 +68,7 @@ func identified(conn *net.UnixConn) (*peer, error) {
 	var credentials *unix.Ucred
 	var failure error
 	err = raw.Control(func(fd uintptr) {
-		credentials, failure = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // descriptors are small
+		credentials, failure = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err := errors.Join(err, failure); err != nil {
 		return nil, fmt.Errorf("who is there: %w", err)
@@ -156,7 +156,7 @@ func received(rights []byte) ([]*os.File, error) {
 		}
 		for _, fd := range descriptors {
 			unix.CloseOnExec(fd)
-			files = append(files, os.NewFile(uintptr(fd), "handed over")) //nolint:gosec // descriptors are not negative
+			files = append(files, os.NewFile(uintptr(fd), "handed over"))
 		}
 	}
 	return files, nil

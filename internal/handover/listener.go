@@ -20,7 +20,7 @@ func Listener(file *os.File) (net.Listener, error) {
 	}
 	l := &listener{file: file, raw: raw}
 	var failure error
-	err = raw.Control(func(fd uintptr) { l.addr, failure = listening(int(fd)) }) //nolint:gosec // descriptors are small
+	err = raw.Control(func(fd uintptr) { l.addr, failure = listening(int(fd)) })
 	if err := errors.Join(err, failure); err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	var accepted int
 	var failure error
 	err := l.raw.Read(func(fd uintptr) bool {
-		accepted, _, failure = unix.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) //nolint:gosec // descriptors are small
+		accepted, _, failure = unix.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return !errors.Is(failure, unix.EAGAIN)
 	})
 	if errors.Is(err, os.ErrClosed) {

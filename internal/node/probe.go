@@ -45,7 +45,7 @@ func (n *Node) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }() // nothing is under way then
 	var answered peer.Peer
 	began := time.Now()
 	_, err = cri.NewRuntimeServiceClient(connection).StartContainer(ctx, &cri.StartContainerRequest{ContainerId: n.probe.token}, grpc.Peer(&answered))

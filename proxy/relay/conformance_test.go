@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -14,6 +15,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	wiretest.Conformance(t, func(_ testing.TB, runtimeSocket string, guard wire.Guard, finished func(wire.Call)) wiretest.Path {
-		return relay.New(runtimeSocket, guard, relay.Options{Finished: finished})
+		return relay.New(runtimeSocket, guard, relay.Options{Finished: finished, ConnectTimeout: time.Minute})
 	})
 }

@@ -45,6 +45,10 @@ func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	case st.clientEnded:
 		l.work.Add(1)
 		l.up.batch.asked = true
+		select {
+		case <-l.decided: // on an earlier one
+		default:
+		}
 		go l.decide(st, h)
 	default:
 		l.offer(st)
@@ -65,6 +69,12 @@ func (l *link) offer(st *stream) {
 // decide asks the guard and carries out what it says, unless the call has ended meanwhile.
 func (l *link) decide(st *stream, h *hold) {
 	defer l.work.Done()
+	defer func() {
+		select {
+		case l.decided <- struct{}{}:
+		default:
+		}
+	}()
 	answered, err := l.relay.guard.Check(h.ctx, st.method, h.message.body())
 	if err == nil {
 		err = h.ctx.Err() // nobody waits for it any more
@@ -105,18 +115,19 @@ func (l *link) feed() {
 
 func (l *link) send(st *stream) {
 	h := st.hold
-	out := encode(func(f *http2.Framer) {
-		for rest := h.message.data[h.sent:]; len(rest) > 0; rest = h.message.data[h.sent:] {
-			n := int(min(int64(len(rest)), minFrameSize, h.window.runtime, l.window.slack))
-			if n <= 0 {
-				return
-			}
-			_ = f.WriteData(st.id, n == len(rest), rest[:n])
-			h.sent += n
-			h.window.sent(n)
-			l.window.sent(n)
+	rest := h.message.data[h.sent:]
+	out := make(buffer, 0, min(len(rest), initialWindow)+4*frameHeaderLen)
+	for len(rest) > 0 {
+		n := int(min(int64(len(rest)), minFrameSize, h.window.runtime, l.window.slack))
+		if n <= 0 {
+			break
 		}
-	})
+		out.data(st.id, n == len(rest), rest[:n])
+		h.sent += n
+		h.window.sent(n)
+		l.window.sent(n)
+		rest = rest[n:]
+	}
 	l.up.to.inject(out)
 	if h.sent == len(h.message.data) {
 		l.release(st)

@@ -48,6 +48,8 @@ type Options struct {
 	Limits         Limits
 	// Log may be nil.
 	Log logrus.FieldLogger
+
+	retry time.Duration
 }
 
 // Limits of what is held of calls, in bytes, and of connections.
@@ -60,6 +62,7 @@ type Limits struct {
 
 func (o Options) withDefaults() Options {
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, time.Second)
+	o.retry = cmp.Or(o.retry, retry)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 30*time.Second)
 	o.Limits.Stream = cmp.Or(o.Limits.Stream, 16<<20)
 	o.Limits.Connection = cmp.Or(o.Limits.Connection, 32<<20)
@@ -109,7 +112,7 @@ func newRelay(dial func(context.Context) (net.Conn, error), guard wire.Guard, op
 	r := &Relay{
 		guard: guard, options: options, draining: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, connected: map[*client]struct{}{},
-		runtime: newWatch(dial, options.ConnectTimeout, options.Log),
+		runtime: newWatch(dial, options),
 	}
 	r.observer, _ = guard.(wire.Observer)
 	r.closed, r.shut = context.WithCancel(context.Background())

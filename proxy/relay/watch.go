@@ -28,8 +28,8 @@ type watch struct {
 	back    chan struct{} // closed when the runtime is back; nil while it is not known to be away
 }
 
-func newWatch(dial func(context.Context) (net.Conn, error), patience time.Duration, log logrus.FieldLogger) *watch {
-	return &watch{dial: dial, patience: patience, retry: retry, log: log, doubts: make(chan struct{}, 1)}
+func newWatch(dial func(context.Context) (net.Conn, error), options Options) *watch {
+	return &watch{dial: dial, patience: options.ConnectTimeout, retry: options.retry, log: options.Log, doubts: make(chan struct{}, 1)}
 }
 
 // run looks once, whenever there is doubt, and as long as the runtime is away.

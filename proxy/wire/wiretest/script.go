@@ -109,17 +109,6 @@ func (c Call) Make(ctx context.Context, client *grpc.ClientConn) Answered {
 	return a
 }
 
-// Prepare makes all that is the same each time the call is made, and returns what makes it and looks
-// only at whether it succeeds.
-func (c Call) Prepare() func(context.Context, *grpc.ClientConn) error {
-	sent := metadata.Pairs(scriptKey, c.Script.encode(), callKey, c.Name)
-	request := Bytes(0, c.Requests[0])
-	return func(ctx context.Context, client *grpc.ClientConn) error {
-		var response []byte
-		return client.Invoke(metadata.NewOutgoingContext(ctx, sent), c.Method, &request, &response)
-	}
-}
-
 func (c Call) receive(stream grpc.ClientStream, cancel func(), a *Answered) error {
 	for {
 		if c.Cancel > 0 && len(a.Messages) == c.Cancel {
