@@ -13,8 +13,8 @@
 // Ctrl-C or SIGKILL of any stage. Files live in a tmpfs that nobody outside ever sees. What no
 // namespace holds, the cgroups, bear the lab's name, and sweep removes them.
 //
-// The parts of the node are one file each: containerd.go, journal.go, registry.go, images.go, cri.go
-// and portcullisd.go.
+// The parts of the node are one file each: containerd.go, journal.go, registry.go, images.go, cri.go,
+// portcullisd.go and kubelet.go.
 package lab
 
 import (
