@@ -103,8 +103,13 @@ func TestOldAPIVersionIsNoWayAround(t *testing.T) {
 		message, err := proto.Marshal(pod.CreateRequest(lab.Container{Name: "web", Image: risky}))
 		require.NoError(n.t, err)
 
-		n.refused(n.invoke("runtime.v1alpha2", "CreateContainer", message))
+		err = n.invoke("runtime.v1alpha2", "CreateContainer", message)
 
+		if n.containerd.Flavour.Name == "containerd-1.6" {
+			n.refused(err)
+		} else { // it has no such service, and may say so before the request is decided
+			require.Contains(n.t, []codes.Code{codes.Unimplemented, codes.PermissionDenied}, status.Code(err))
+		}
 		require.Zero(n.t, n.containers(pod))
 	})
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"portcullis/event"
@@ -24,7 +26,7 @@ import (
 	"portcullis/internal/watch"
 	"portcullis/policy"
 	"portcullis/proxy"
-	"portcullis/proxy/grpcpath"
+	"portcullis/proxy/relay"
 	scanner "portcullis/scanner-client"
 )
 
@@ -45,7 +47,7 @@ type Node struct {
 	images   runtimeImages
 
 	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
-	path       *grpcpath.Path
+	path       *relay.Relay
 
 	socket    *socket
 	http      net.Listener // nil when no metrics are served
@@ -93,7 +95,7 @@ func (n *Node) build() error {
 	})
 	n.onStop(func() error { events.Close(); return nil })
 
-	connection, err := grpcpath.Dial(config.Runtime)
+	connection, err := dialRuntime(config.Runtime)
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,9 @@ func (n *Node) build() error {
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
 		Decided: n.metrics.decided, Now: n.now, Log: log,
 	})
-	n.path = grpcpath.New(connection, proxy.NewGuard(judge, prefetch{n.verdicts}, log), grpcpath.Options{Finished: n.metrics.finished})
+	n.path = relay.New(config.Runtime, proxy.NewGuard(judge, prefetch{n.verdicts}, log), relay.Options{
+		Finished: n.metrics.finished, Endless: proxy.Endless, Log: log,
+	})
 	n.onStop(n.drain)
 	n.metrics.observe(n)
 	return nil
@@ -137,6 +141,28 @@ func (n *Node) open() error {
 		}
 	}
 	return nil
+}
+
+// dialRuntime makes the gate's own connection to the runtime. The runtime need not be there: until it
+// is, calls end with Unavailable at once.
+func dialRuntime(socket string) (*grpc.ClientConn, error) {
+	connection, err := grpc.NewClient("unix:"+socket,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(),
+		grpc.WithIdleTimeout(0),
+		// grpc's own back-off grows to two minutes, in which nothing could be judged after a restart of
+		// the runtime.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 300 * time.Millisecond},
+			MinConnectTimeout: 3 * time.Second,
+		}),
+		// What a container's status says of its environment may be large.
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("runtime socket %s: %w", socket, err)
+	}
+	return connection, nil
 }
 
 func runtimeClient(connection *grpc.ClientConn) gate.Runtime {

@@ -1,9 +1,8 @@
-// Package grpcpath answers: how do calls get from the kubelet to the runtime and back, unchanged?
+// Package grpcpath answers: what must both ends see of a call that goes through a data path?
 //
-// It is the simple data path: a grpc-go server that knows no service, and forwards every call of
-// every service over one connection to the runtime without decoding a message. Metadata, trailers,
-// status details, deadlines and cancellation pass both ways. Calls that the wire.Guard guards are
-// shown to it first.
+// It is the simple data path, a grpc-go server that knows no service and forwards every call of every
+// service over one connection to the runtime without decoding a message. The tests compare the relay
+// with it; the daemon does not use it.
 package grpcpath
 
 import (
@@ -18,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -42,7 +40,6 @@ type Path struct {
 	options  Options
 	runtime  *grpc.ClientConn
 	server   *grpc.Server
-	closing  context.CancelFunc
 }
 
 // Dial makes the one connection to the runtime that listens on the unix socket at path. The runtime
@@ -52,8 +49,7 @@ func Dial(path string) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithIdleTimeout(0),
-		// grpc's own back-off grows to two minutes, during which a restarted runtime would stay
-		// unreachable and the node would go NotReady.
+		// grpc's own back-off grows to two minutes, for which a restarted runtime would stay unreachable.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 3 * time.Second,
@@ -68,8 +64,7 @@ func Dial(path string) (*grpc.ClientConn, error) {
 
 // New makes a path to the runtime at the other end of the connection that Dial made.
 func New(runtime *grpc.ClientConn, guard wire.Guard, options Options) *Path {
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &Path{guard: guard, options: options, runtime: runtime, closing: cancel}
+	p := &Path{guard: guard, options: options, runtime: runtime}
 	p.observer, _ = guard.(wire.Observer)
 	p.server = grpc.NewServer(
 		grpc.ForceServerCodecV2(rawCodec{}),
@@ -77,25 +72,7 @@ func New(runtime *grpc.ClientConn, guard wire.Guard, options Options) *Path {
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 	)
-	go p.stayConnected(ctx)
 	return p
-}
-
-// Connected says whether the runtime can be reached now.
-func (p *Path) Connected() bool { return p.runtime.GetState() == connectivity.Ready }
-
-// stayConnected reconnects without waiting for a call: grpc rests after a connection was lost, and
-// the first call afterwards would pay for the connect.
-func (p *Path) stayConnected(ctx context.Context) {
-	for {
-		state := p.runtime.GetState()
-		if state == connectivity.Idle {
-			p.runtime.Connect()
-		}
-		if !p.runtime.WaitForStateChange(ctx, state) {
-			return
-		}
-	}
 }
 
 // Serve accepts clients until Stop is called.
@@ -104,7 +81,6 @@ func (p *Path) Serve(listener net.Listener) error { return p.server.Serve(listen
 // Stop refuses new calls, lets those under way finish until ctx ends, and then ends them. The
 // connection to the runtime is left to whoever dialled it.
 func (p *Path) Stop(ctx context.Context) {
-	p.closing()
 	finished := make(chan struct{})
 	go func() {
 		p.server.GracefulStop()

@@ -40,7 +40,7 @@ func Conformance(t *testing.T, open New) {
 	for name, test := range map[string]func(*testing.T, *bench){
 		"metadata and trailers pass both ways":                         metadataPasses,
 		"status details pass without being doubled":                    detailsPass,
-		"deadline reaches the runtime":                                 deadlinePasses,
+		"the time that is left reaches the runtime":                    deadlinePasses,
 		"cancellation reaches the runtime":                             cancellationPasses,
 		"messages over 16 MiB pass both ways":                          largePasses,
 		"a stream arrives message by message":                          streamPasses,
@@ -153,11 +153,17 @@ func detailsPass(t *testing.T, b *bench) {
 }
 
 func deadlinePasses(t *testing.T, b *bench) {
-	require.Equal(t, "OK", code(b.make(Call{Name: "with", Method: version, Timeout: time.Hour, Script: Script{Requests: -1}})))
-	require.Equal(t, "OK", code(b.make(Call{Name: "without", Method: version, Script: Script{Requests: -1}})))
-	require.True(t, b.saw(t, "with").Deadline)
-	require.False(t, b.saw(t, "without").Deadline)
-	require.Equal(t, "DeadlineExceeded", code(b.make(Call{Name: "passed", Method: version, Timeout: 50 * time.Millisecond, Script: Script{Hang: true}})))
+	for name, timeout := range map[string]time.Duration{"an hour": time.Hour, "a day": 24 * time.Hour, "none": 0} {
+		for _, method := range []string{version, Guarded} {
+			require.Equal(t, "OK", code(b.make(Call{Name: name + method, Method: method, Requests: []int{3}, Timeout: timeout, Script: Script{Requests: -1}})))
+			want := timeout
+			if timeout == 0 {
+				want = -1
+			}
+			require.Equal(t, want, b.saw(t, name+method).Left)
+		}
+	}
+	require.Equal(t, "DeadlineExceeded", code(b.make(Call{Name: "passed", Method: version, Timeout: time.Second, Script: Script{Hang: true}})))
 	require.Equal(t, "given up", b.saw(t, "passed").Ended)
 }
 

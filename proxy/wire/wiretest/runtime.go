@@ -44,7 +44,7 @@ type Runtime struct {
 type Received struct {
 	Method   string
 	Metadata metadata.MD
-	Deadline bool
+	Left     time.Duration // until the deadline, to the nearest hour; negative for none
 	Messages []Digest
 	// Ended is how the call went on after the script was played, or where it was cut short.
 	Ended string
@@ -89,8 +89,10 @@ func (r *Runtime) handle(_ any, stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	received, _ := metadata.FromIncomingContext(ctx)
 	method, _ := grpc.MethodFromServerStream(stream)
-	_, deadline := ctx.Deadline()
-	record := &Received{Method: method, Metadata: received.Copy(), Deadline: deadline}
+	record := &Received{Method: method, Metadata: received.Copy(), Left: -1}
+	if deadline, ok := ctx.Deadline(); ok {
+		record.Left = time.Until(deadline).Round(time.Hour)
+	}
 	script := &Script{}
 	if encoded := received.Get(scriptKey); len(encoded) == 1 {
 		if err := gob.NewDecoder(strings.NewReader(encoded[0])).Decode(script); err != nil {
