@@ -134,6 +134,26 @@ func (c *Containerd) Start() error {
 	return errors.Join(err, cri.Close())
 }
 
+// Shims returns the command lines of its shims, the processes that hold pods.
+func (c *Containerd) Shims() ([]string, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, fmt.Errorf("shims of %s: %w", c.Flavour.Name, err)
+	}
+	var shims []string
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has just ended
+		}
+		words := strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")
+		if strings.Contains(words, "containerd-shim") && strings.Contains(words, "-address "+c.Socket) {
+			shims = append(shims, words)
+		}
+	}
+	return shims, nil
+}
+
 func (c *Containerd) findPrograms() error {
 	if c.Flavour.programs == "" {
 		path, err := program("containerd", c.Flavour.install)

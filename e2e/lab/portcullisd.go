@@ -39,6 +39,7 @@ type PortcullisdOptions struct {
 	Decision     time.Duration // how long a container waits for its image's verdict; default 2s
 	Sources      string        // of verdicts, in YAML, after the reports folder; default none
 	SourceFailed string        // answer where a verdict could not be had; default Alert
+	Kubelet      *Kubelet      // whose folders are no host paths of pods; default one with the usual folders
 }
 
 const portcullisdConfig = `listen: {dir}/run/portcullis.sock
@@ -55,7 +56,15 @@ verdictCache: {size: 10000}
 events: {foldInterval: {foldInterval}}
 metrics: {address: "{metrics}"}
 log: {level: debug, format: text}
+{kubelet}
 `
+
+func (o PortcullisdOptions) kubelet() string {
+	if o.Kubelet == nil {
+		return ""
+	}
+	return fmt.Sprintf("kubelet: {root: %s, podLogs: %s}", o.Kubelet.Root, o.Kubelet.PodLogs)
+}
 
 // NewPortcullisd configures a daemon for the runtime at a socket. It has no policies and no verdicts,
 // and does not run yet.
@@ -82,7 +91,8 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 		"{dir}", dir, "{runtime}", runtimeSocket, "{node}", node, "{metrics}", d.metrics,
 		"{foldInterval}", cmp.Or(options.FoldInterval, 5*time.Minute).String(),
 		"{decision}", cmp.Or(options.Decision, 2*time.Second).String(),
-		"{sources}", options.Sources, "{sourceFailed}", cmp.Or(options.SourceFailed, "Alert"),
+		"{sources}", options.Sources, "{kubelet}", options.kubelet(),
+		"{sourceFailed}", cmp.Or(options.SourceFailed, "Alert"),
 	).Replace(portcullisdConfig)
 	for _, folder := range []string{"policies", "reports", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {

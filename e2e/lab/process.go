@@ -96,6 +96,9 @@ func (p *process) signal(s os.Signal) error {
 	return nil
 }
 
+// Ended is closed when the daemon has ended, whatever the reason.
+func (p *process) Ended() <-chan struct{} { return p.ended }
+
 // Log returns everything that the daemon has printed.
 func (p *process) Log() string {
 	text, err := os.ReadFile(p.log)
