@@ -184,7 +184,7 @@ func (m *Machine) restartKubelet(ctx context.Context, k *Kubelet, socket string)
 	if err := m.Services.Restart(ctx, k.Unit); err != nil {
 		return fmt.Errorf("the kubelet did not start again: %w", err)
 	}
-	pid := 0
+	pid, starts := 0, 0
 	err := m.await(ctx, m.Timing.Kubelet, m.Timing.Settle, func(ctx context.Context) error {
 		now := m.pid()
 		if now == 0 || now == before {
@@ -192,18 +192,20 @@ func (m *Machine) restartKubelet(ctx context.Context, k *Kubelet, socket string)
 		}
 		if now != pid {
 			pid = now
-			return errRestarted // it has to stay for a while
+			starts++
+			return errors.New("it has just started") // it has to stay for a while
 		}
 		return m.uses(ctx, k, now, socket)
 	})
+	if err != nil && starts > 2 {
+		err = fmt.Errorf("it started %d times: %w", starts, err)
+	}
 	if err != nil {
 		return fmt.Errorf("the kubelet was not healthy with %s within %s: %w\nSee journalctl -u %s", socket, m.Timing.Kubelet, err, k.Unit)
 	}
 	m.Say("the kubelet is healthy, and connected to %s", socket)
 	return nil
 }
-
-var errRestarted = errors.New("it starts again and again")
 
 // pid is the kubelet's, 0 while it does not run.
 func (m *Machine) pid() int {

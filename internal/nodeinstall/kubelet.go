@@ -45,27 +45,31 @@ const (
 	defaultRootDir  = "/var/lib/kubelet"
 )
 
-// findKubelet looks at the process, its unit and its configuration, with the changes of f made. The unit
-// is looked at when systemd is used at all: it says what the next start will be.
-func findKubelet(f files, unitName string, systemd bool) (*Kubelet, error) {
+// search is how a kubelet is looked for.
+type search struct {
+	unit    string // its name, "" to find out
+	systemd bool   // whether its unit says what the next start will be
+	stale   bool   // the process was started on other files than those that are looked at
+}
+
+// kubelet looks at the process, its unit and its configuration, with the changes of f made.
+func (s search) kubelet(f files) (*Kubelet, error) {
 	process, err := findProcess(f)
 	if err != nil {
 		return nil, err
 	}
-	k := &Kubelet{PID: process.pid, Executable: process.executable, Unit: cmp.Or(unitName, process.unit, "kubelet.service")}
+	k := &Kubelet{PID: process.pid, Executable: process.executable, Unit: cmp.Or(s.unit, process.unit, "kubelet.service")}
 	arguments := process.arguments
 	var pieces []piece
-	if systemd {
-		if s := readService(f, k.Unit); s.runsKubelet() {
-			arguments, pieces = s.arguments()
-		}
+	if unit := readService(f, k.Unit); s.systemd && unit.runsKubelet() {
+		arguments, pieces = unit.arguments()
 	}
 	if len(arguments) == 0 {
 		return nil, refuse("no kubelet runs on this node, and there is no unit "+k.Unit, "start the kubelet first, or name its unit with --kubelet-unit")
 	}
 	set := parseFlags(arguments)
 	running := parseFlags(process.arguments)
-	if set.endpoint == "" && running.endpoint != "" {
+	if set.endpoint == "" && running.endpoint != "" && !s.stale {
 		return nil, refuseFlag(running.endpoint)
 	}
 	k.health(f, set)

@@ -74,7 +74,7 @@ func (r Runtime) String() string { return r.Name + " " + r.Version }
 
 // Find returns this node's kubelet as it is configured now.
 func Find(root, unit string, systemd bool) (*Kubelet, error) {
-	return findKubelet(files{root: root}, unit, systemd)
+	return search{unit: unit, systemd: systemd}.kubelet(files{root: root})
 }
 
 func replaceEndpoint(text, listen string) string {

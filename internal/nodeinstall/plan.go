@@ -82,7 +82,7 @@ func (m *Machine) Prepare(ctx context.Context, unit string) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{state: state, Listen: listen}
-	if p.Kubelet, err = findKubelet(f, unit, m.Services.Managed()); err != nil {
+	if p.Kubelet, err = (search{unit: unit, systemd: m.Services.Managed()}).kubelet(f); err != nil {
 		return nil, err
 	}
 	if err := p.sockets(config, m.Config); err != nil {
@@ -288,7 +288,7 @@ func (p *Plan) wantEndpoint(f files, systemd bool) error {
 		p.markKubelet(path)
 		changed = changed.with(place.write, after).with(path, after)
 	}
-	after, err := findKubelet(changed, k.Unit, systemd)
+	after, err := search{unit: k.Unit, systemd: systemd, stale: true}.kubelet(changed)
 	if err != nil || after.Socket() != p.Listen {
 		return refuse(fmt.Sprintf("the kubelet's endpoint is set by %s in a form that is not edited by program", k.From), fmt.Sprintf("set it to %s by hand, restart the kubelet, and see portcullis node status", endpointOf(p.Listen)))
 	}

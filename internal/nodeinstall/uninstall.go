@@ -68,7 +68,7 @@ func stopped(started []string) []string {
 
 // kubeletBack starts the kubelet on its own files and waits until it is well on the runtime's socket.
 func (m *Machine) kubeletBack(ctx context.Context, s *State) error {
-	k, err := findKubelet(files{root: m.Root}, s.Unit, m.Services.Managed())
+	k, err := search{unit: s.Unit, systemd: m.Services.Managed(), stale: true}.kubelet(files{root: m.Root})
 	if err != nil {
 		// It may just not run; its unit says what starts it.
 		k = &Kubelet{Unit: s.Unit, Endpoint: endpointOf(s.Runtime), Healthz: "127.0.0.1:" + defaultHealthz}

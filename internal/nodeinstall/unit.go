@@ -78,6 +78,7 @@ func unitFiles(f files, name string) []string {
 }
 
 func (s *service) option(name, value, path string) {
+	value = strings.ReplaceAll(value, "\\\n", " ")
 	switch name {
 	case "ExecStart":
 		s.command = piece{value, path} // an empty one takes back those before
