@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -41,12 +42,19 @@ func TestChaosLetsNothingRiskyRunAndLosesNothing(t *testing.T) {
 	c.accountsForEverything()
 	n.neverDown()
 	c.nothingRiskyRan()
+	t.Logf("%d pods; %d kills; %d looks at the runtime; %d refusals; %d calls of the kubelet failed",
+		c.made, c.kills, c.looks, strings.Count(n.portcullisd.Log(), "action=block"), strings.Count(n.kubelet.Log(), "rpc error: code = Unavailable"))
 
+	n.changePolicies(off(noCriticals))
+	for _, name := range c.riskyPods {
+		n.awaitReady(name)
+	}
+	require.FileExists(t, filepath.Join(c.evidence, "ran"), "a risky container that runs would not have been noticed")
 	for _, name := range append(c.cleanPods, c.riskyPods...) {
 		require.NoError(t, n.kubelet.Remove(name))
 	}
 	n.eventually(c.nothingIsLeft)
-	c.nothingRiskyRan()
+	n.neverDown()
 }
 
 // chaos is what happens to a node in this test.
@@ -55,7 +63,7 @@ type chaos struct {
 	clean, risky image
 	evidence     string // folder where a risky container that runs leaves a file
 
-	made                 int // pods so far
+	made, kills, looks   int // pods, killed daemons, answers of the runtime, so far
 	cleanPods, riskyPods []string
 }
 
@@ -137,6 +145,7 @@ func (c *chaos) kill(ctx context.Context) error {
 		if err := restart(daemons[third]); err != nil {
 			return err
 		}
+		c.kills += len(daemons[third])
 	}
 	return nil
 }
@@ -165,20 +174,19 @@ func restart(daemons []daemon) error {
 func (c *chaos) watch(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	looked := 0
 	for every(ctx, tick) {
 		response, err := c.direct.Runtime.ListContainers(ctx, &runtime.ListContainersRequest{})
 		if err != nil {
 			continue // containerd is just being killed
 		}
-		looked++
+		c.looks++
 		for _, container := range response.GetContainers() {
 			if c.isRisky(container) {
 				return fmt.Errorf("the runtime has a risky container: %v", container)
 			}
 		}
 	}
-	if looked == 0 {
+	if c.looks == 0 {
 		return errors.New("the runtime never answered")
 	}
 	return nil

@@ -192,7 +192,7 @@ func TestProbesWorkThroughTheProxy(t *testing.T) {
 		return err
 	})
 	for _, name := range []string{"unready-exec", "unready-http"} {
-		require.NoError(t, n.running(name, "web"))
+		n.eventually(func() error { return n.running(name, "web") })
 		pod, err := n.pod(name)
 		require.NoError(t, err)
 		require.Error(t, ready(pod), "its readiness probe fails")
