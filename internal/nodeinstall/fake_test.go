@@ -204,7 +204,7 @@ func (m *machine) Clients(socket string) ([]unixpeers.Process, error) {
 // install is what the command line does.
 func (m *machine) install() error {
 	p, err := m.Prepare(context.Background(), "")
-	if errors.Is(err, errUnfinished) {
+	if errors.Is(err, ErrUnfinished) {
 		if _, err := m.Uninstall(context.Background()); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func (m *Machine) Prepare(ctx context.Context, unit string) (*Plan, error) {
 		return nil, err
 	}
 	if state != nil && state.Phase != Installed {
-		return nil, errUnfinished
+		return nil, ErrUnfinished
 	}
 	f := files{root: m.Root}
 	config, err := m.config()
@@ -97,7 +97,8 @@ func (m *Machine) Prepare(ctx context.Context, unit string) (*Plan, error) {
 	return p, m.changes(p, config, f)
 }
 
-var errUnfinished = errors.New("an install or uninstall before this did not end")
+// ErrUnfinished says that Uninstall has to take back an earlier run first.
+var ErrUnfinished = errors.New("an install or uninstall before this did not end; take it back with portcullis node uninstall")
 
 // config is the daemon's configuration, nil while there is none.
 func (m *Machine) config() (*node.Config, error) {
