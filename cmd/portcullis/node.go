@@ -38,7 +38,7 @@ func nodeCommand() *cobra.Command {
 	set.StringVar(&flags.config, "config", nodeinstall.DefaultConfig, "portcullisd's configuration `FILE`")
 	set.StringVar(&flags.kubeletUnit, "kubelet-unit", "", "the kubelet's systemd `UNIT` (default: that of the process)")
 	set.BoolVar(&flags.noSystemd, "no-systemd", false, "this machine has no systemd: portcullisd is started by you, the kubelet with --restart-command")
-	command.AddCommand(nodeInstallCommand(flags), nodeUninstallCommand(flags))
+	command.AddCommand(nodeInstallCommand(flags), nodeUninstallCommand(flags), nodeStatusCommand(flags), nodeDoctorCommand(flags))
 	return command
 }
 

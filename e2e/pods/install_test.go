@@ -33,7 +33,7 @@ func newMachine(t *testing.T) *machine {
 	require.NoError(t, err)
 	t.Cleanup(release)
 	m.restart = restart
-	n.run(newPod("before", container("main", n.image("before", "sleep"))))
+	n.run(newPod("before", container("main", n.image("before", "pause"))))
 	m.pod = n.awaitReady("before").Status.ContainerStatuses[0].ContainerID
 	m.config = m.kubeletConfig()
 	return m
@@ -67,7 +67,7 @@ func (m *machine) untouched() {
 	require.NoFileExists(m.t, installState)
 	require.NoFileExists(m.t, m.kubelet.Config()+".portcullis-backup")
 	m.stillRuns()
-	after := m.image("unjudged", "sleep")
+	after := m.image("unjudged", "pause")
 	m.run(newPod("unjudged", container("main", after)))
 	m.awaitReady("unjudged")
 	require.NotContains(m.t, m.portcullisd.Log(), after.id)
@@ -98,7 +98,7 @@ func TestInstallOnARealKubeletAndOutAgain(t *testing.T) {
 	require.Equal(t, strings.Replace(string(m.config), m.containerd.Socket, m.portcullisd.Socket, 1), string(m.kubeletConfig()))
 	require.NoError(t, m.kubelet.Serves())
 	m.stillRuns()
-	risky := m.riskyImage("risky", "sleep")
+	risky := m.riskyImage("risky", "pause")
 	m.run(newPod("risky", container("main", risky)))
 	m.awaitStates("risky", waitsRisky("main", risky))
 	require.NoError(t, m.kubelet.Remove("risky"))

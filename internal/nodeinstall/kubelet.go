@@ -52,7 +52,8 @@ type search struct {
 	stale   bool   // the process was started on other files than those that are looked at
 }
 
-// kubelet looks at the process, its unit and its configuration, with the changes of f made.
+// kubelet looks at the process, its unit and its configuration, with the changes of f made. Where it
+// knows the endpoint but not how to change it, it returns both the kubelet and an error.
 func (s search) kubelet(f files) (*Kubelet, error) {
 	process, err := findProcess(f)
 	if err != nil {
@@ -69,11 +70,12 @@ func (s search) kubelet(f files) (*Kubelet, error) {
 	}
 	set := parseFlags(arguments)
 	running := parseFlags(process.arguments)
-	if set.endpoint == "" && running.endpoint != "" && !s.stale {
-		return nil, refuseFlag(running.endpoint)
-	}
 	k.health(f, set)
 	k.RootDir = cmp.Or(set.rootDir, defaultRootDir)
+	if set.endpoint == "" && running.endpoint != "" && !s.stale {
+		k.Endpoint, k.From = running.endpoint, "its command line"
+		return k, refuseFlag(k.Endpoint)
+	}
 	if set.endpoint != "" {
 		return k, k.placesOfFlag(set.endpoint, pieces)
 	}
@@ -86,7 +88,7 @@ func refuseFlag(endpoint string) error {
 }
 
 func (k *Kubelet) placesOfFlag(endpoint string, pieces []piece) error {
-	k.Endpoint = endpoint
+	k.Endpoint, k.From = endpoint, "its command line"
 	for _, p := range pieces {
 		if parseFlags(strings.Fields(p.text)).endpoint == "" {
 			continue
@@ -115,12 +117,13 @@ func ownPath(path string) string {
 
 // placesOfConfig looks into the configuration: drop-ins win over the file, the last of them over all.
 func (k *Kubelet) placesOfConfig(f files, set flags) error {
-	k.Endpoint, k.From = defaultEndpoint, "the kubelet's default"
 	paths, err := configFiles(f, set)
 	if err != nil {
 		return err
 	}
+	endpoint, from := defaultEndpoint, "the kubelet's default"
 	if len(paths) == 0 {
+		k.Endpoint, k.From = endpoint, from
 		return refuse("the kubelet is started with neither --config nor --"+endpointFlag, "add --"+endpointFlag+" with the runtime's socket to its command line, restart it, and come back")
 	}
 	k.places = []place{{read: paths[0], write: paths[0]}}
@@ -130,10 +133,11 @@ func (k *Kubelet) placesOfConfig(f files, set flags) error {
 			return err
 		}
 		if value := c.doc.Scalar(endpointKey); value != "" {
-			k.Endpoint, k.From = value, endpointKey+" in "+path
+			endpoint, from = value, endpointKey+" in "+path
 			k.places = []place{{read: path, write: path}}
 		}
 	}
+	k.Endpoint, k.From = endpoint, from
 	return nil
 }
 

@@ -72,9 +72,13 @@ type Runtime struct {
 
 func (r Runtime) String() string { return r.Name + " " + r.Version }
 
-// Find returns this node's kubelet as it is configured now.
+// Find returns this node's kubelet as it is configured now, also where that cannot be changed.
 func Find(root, unit string, systemd bool) (*Kubelet, error) {
-	return search{unit: unit, systemd: systemd}.kubelet(files{root: root})
+	k, err := search{unit: unit, systemd: systemd}.kubelet(files{root: root})
+	if k != nil && k.Endpoint != "" {
+		return k, nil
+	}
+	return nil, err
 }
 
 func replaceEndpoint(text, listen string) string {
