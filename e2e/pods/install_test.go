@@ -106,12 +106,43 @@ func TestInstallOnARealKubeletAndOutAgain(t *testing.T) {
 	output, err = m.install()
 	require.NoError(t, err)
 	require.Contains(t, output, "Everything is in place already")
+	m.isInForce()
 
 	require.Contains(t, m.uninstall(), "Portcullis is out of this node.")
 	m.untouched()
+	_, status, err := lab.Portcullis(m.arguments("status")...)
+	require.NoError(t, err)
+	require.Equal(t, 1, status, "nothing is in force")
 	now, err := os.Stat(m.kubelet.Config())
 	require.NoError(t, err)
 	require.Equal(t, written.ModTime(), now.ModTime(), "it is the very file")
+}
+
+// isInForce expects that status and doctor see what is there: a kubelet that goes through Portcullis, and
+// this test, which talks to the runtime directly.
+func (m *machine) isInForce() {
+	m.t.Helper()
+	shown, status, err := lab.Portcullis(m.arguments("status", "-o", "json")...)
+	require.NoError(m.t, err)
+	require.Zero(m.t, status, shown)
+	var seen struct {
+		InForce     bool
+		Kubelet     struct{ Connected bool }
+		Portcullisd struct{ Policies int }
+	}
+	require.NoError(m.t, json.Unmarshal([]byte(shown), &seen))
+	require.True(m.t, seen.InForce)
+	require.True(m.t, seen.Kubelet.Connected)
+	require.Equal(m.t, 1, seen.Portcullisd.Policies)
+
+	m.containers(image{}) // a call past Portcullis, whose connection stays
+	shown, status, err = lab.Portcullis(m.arguments("doctor")...)
+	require.NoError(m.t, err)
+	require.Zero(m.t, status, shown)
+	require.Contains(m.t, shown, "ok    kubelet's way: through portcullisd (containerRuntimeEndpoint in "+m.kubelet.Config()+")")
+	require.Contains(m.t, shown, "ok    kubelet version: v"+lab.KubeletVersion)
+	require.Contains(m.t, shown, "ok    runtime: containerd 2.4.2")
+	require.Contains(m.t, shown, fmt.Sprintf("warn  past Portcullis: %q (pid %d) talks to", "pods.test", os.Getpid()))
 }
 
 func TestInstallThatLosesTheDaemonIsTakenBack(t *testing.T) {

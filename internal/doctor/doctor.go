@@ -39,7 +39,6 @@ type Facts struct {
 
 	Install        *nodeinstall.State // nil when there was none
 	InstallProblem error
-	Systemd        bool
 
 	ConfigPath    string
 	ConfigProblem string // "" when it is valid; then all below is known
@@ -48,7 +47,7 @@ type Facts struct {
 	DaemonProblem string // why it is nil; "" too where no metrics are served
 
 	Kubelet        *nodeinstall.Kubelet
-	KubeletProblem error // why it is nil
+	KubeletProblem error  // why it is nil
 	KubeletSick    string // what its /healthz says, "" for well
 	KubeletVersion string // "" when it is not known
 
@@ -138,7 +137,9 @@ func wrong(name string, err error) []Check {
 	return one(name, Fail, "", "%v", err)
 }
 
-func ok(name, format string, arguments ...any) []Check { return one(name, OK, "", format, arguments...) }
+func ok(name, format string, arguments ...any) []Check {
+	return one(name, OK, "", format, arguments...)
+}
 
 // age says how long ago something was, as people do.
 func age(now, then time.Time) string {

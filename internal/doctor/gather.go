@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +36,7 @@ type Options struct {
 
 // Gather looks at this machine. It changes nothing.
 func Gather(ctx context.Context, options Options) *Facts {
-	f := &Facts{Now: options.Now, Version: options.Version, Systemd: options.Systemd, ConfigPath: options.Config}
+	f := &Facts{Now: options.Now, Version: options.Version, ConfigPath: options.Config}
 	f.Install, f.InstallProblem = nodeinstall.ReadState("/")
 	f.kubelet(ctx, options)
 	f.ClockUnsynchronised = clockUnsynchronised()
@@ -112,14 +113,19 @@ func look(ctx context.Context, path string) Socket {
 	if info.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		s.Problem = path + " is not a socket"
 	}
-	// Before we connect to it ourselves.
-	if s.Clients, s.Servers, err = unixpeers.Of(path); err != nil {
-		s.ClientsProblem = err.Error()
-	}
-	if s.Runtime, err = (nodeinstall.LiveProbe{}).Runtime(ctx, path); err != nil {
+	// Who serves is seen at the other end of a connection, which is ours where there is no other.
+	if s.Runtime, err = (nodeinstall.LiveProbe{}).RuntimeWhile(ctx, path, s.peers); err != nil {
 		s.Silent = err.Error()
 	}
 	return s
+}
+
+func (s *Socket) peers() {
+	var err error
+	if s.Clients, s.Servers, err = unixpeers.Of(s.Path); err != nil {
+		s.ClientsProblem = err.Error()
+	}
+	s.Clients = slices.DeleteFunc(s.Clients, func(p unixpeers.Process) bool { return p.PID == os.Getpid() })
 }
 
 // files looks at what portcullisd reads.

@@ -189,7 +189,7 @@ func others(f *Facts) []Check {
 	var checks []Check
 	for _, p := range f.Runtime.Clients {
 		switch {
-		case holds(f.Listen.Servers, p.PID), p.Command == "portcullisd" && len(f.Listen.Servers) == 0, holds(f.Runtime.Servers, p.PID):
+		case holds(f.Listen.Servers, p.PID), holds(f.Runtime.Servers, p.PID):
 		case f.Kubelet != nil && p.PID == f.Kubelet.PID:
 			checks = append(checks, one(name, Fail, "restart the kubelet once its endpoint is portcullisd", "the kubelet (pid %d) talks to %s directly", p.PID, f.Runtime.Path)...)
 		case p.OwnMounts:

@@ -22,7 +22,12 @@ type LiveProbe struct{}
 const probePatience = 5 * time.Second
 
 // Runtime asks what answers at a CRI socket.
-func (LiveProbe) Runtime(ctx context.Context, socket string) (Runtime, error) {
+func (p LiveProbe) Runtime(ctx context.Context, socket string) (Runtime, error) {
+	return p.RuntimeWhile(ctx, socket, func() {})
+}
+
+// RuntimeWhile does the same, and calls connected while the connection is open.
+func (LiveProbe) RuntimeWhile(ctx context.Context, socket string, connected func()) (Runtime, error) {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
 	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -31,6 +36,7 @@ func (LiveProbe) Runtime(ctx context.Context, socket string) (Runtime, error) {
 	}
 	defer connection.Close()
 	answer, err := cri.NewRuntimeServiceClient(connection).Version(ctx, &cri.VersionRequest{})
+	connected()
 	if err != nil {
 		return Runtime{}, fmt.Errorf("%s", status.Convert(err).Message())
 	}
