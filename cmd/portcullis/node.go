@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +18,6 @@ import (
 
 // nodeFlags say which node is meant, and how its kubelet is restarted.
 type nodeFlags struct {
-	root        string
 	config      string
 	kubeletUnit string
 	noSystemd   bool
@@ -34,7 +34,6 @@ func nodeCommand() *cobra.Command {
 	}
 	flags := &nodeFlags{}
 	set := command.PersistentFlags()
-	set.StringVar(&flags.root, "root", "/", "look at the file system in `FOLDER`; changes nothing there")
 	set.StringVar(&flags.config, "config", nodeinstall.DefaultConfig, "portcullisd's configuration `FILE`")
 	set.StringVar(&flags.kubeletUnit, "kubelet-unit", "", "the kubelet's systemd `UNIT` (default: that of the process)")
 	set.BoolVar(&flags.noSystemd, "no-systemd", false, "this machine has no systemd: portcullisd is started by you, the kubelet with --restart-command")
@@ -48,11 +47,13 @@ func (f *nodeFlags) restartFlags(command *cobra.Command) {
 	command.Flags().DurationVar(&f.wait, "timeout", nodeinstall.DefaultTiming.Kubelet, "how long the kubelet may take to be healthy after a restart")
 }
 
+var errNeedsRoot = errors.New("sockets, processes and files of the node are root's; start it with sudo")
+
 // machine is the node that the flags name. Only a machine that is to be changed needs a way to restart its
 // kubelet.
 func (f *nodeFlags) machine(out io.Writer, changes bool) (*nodeinstall.Machine, error) {
 	m := &nodeinstall.Machine{
-		Root: f.root, Services: nodeinstall.Systemd{}, Probe: nodeinstall.LiveProbe{}, Units: units.Units,
+		Root: "/", Services: nodeinstall.Systemd{}, Probe: nodeinstall.LiveProbe{}, Units: units.Units,
 		Config: f.config, Timing: nodeinstall.DefaultTiming, Version: version, Now: time.Now,
 		Say: func(format string, arguments ...any) { fmt.Fprintf(out, format+"\n", arguments...) },
 	}
@@ -62,14 +63,11 @@ func (f *nodeFlags) machine(out io.Writer, changes bool) (*nodeinstall.Machine, 
 	if f.wait > 0 {
 		m.Timing.Kubelet = f.wait
 	}
-	if !changes {
-		return m, nil
-	}
 	switch {
-	case f.root != "/":
-		return nil, fmt.Errorf("--root %s is to look at only: add --dry-run", f.root)
 	case os.Geteuid() != 0:
-		return nil, fmt.Errorf("changing the node takes root; start it with sudo")
+		return nil, errNeedsRoot
+	case !changes:
+		return m, nil
 	case f.noSystemd && f.restart == "":
 		return nil, fmt.Errorf("--no-systemd needs --restart-command, which restarts the kubelet")
 	case !f.noSystemd && !nodeinstall.HasSystemd():

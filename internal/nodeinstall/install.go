@@ -7,16 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
+
+	"portcullis/internal/unixpeers"
 )
 
 // RolledBack is the error of an install that was taken back: the node is as it was.
-type RolledBack struct{ Why error }
+type RolledBack struct {
+	Why       error
+	Restarted bool // the kubelet was
+}
 
 func (r *RolledBack) Error() string {
-	return fmt.Sprintf("%v\nEverything was taken back: the kubelet uses its runtime directly again, and is healthy.", r.Why)
+	if r.Restarted {
+		return fmt.Sprintf("%v\nEverything was taken back: the kubelet uses its runtime directly again, and is healthy.", r.Why)
+	}
+	return fmt.Sprintf("%v\nEverything was taken back; the kubelet was not touched.", r.Why)
 }
 
 // Install does what the plan says. When anything fails, the context ends included, it takes all of it
@@ -27,6 +36,9 @@ func (m *Machine) Install(ctx context.Context, p *Plan) error {
 		return err
 	}
 	defer unlock()
+	if now, err := ReadState(m.Root); err != nil || !reflect.DeepEqual(now, p.state) {
+		return refuse("another run of install or uninstall was faster", "start again; nothing was changed")
+	}
 	s := m.begin(p)
 	if err := m.write(s, Preparing); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
@@ -159,7 +171,7 @@ func (m *Machine) awaitDaemon(ctx context.Context, p *Plan) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("portcullisd does not answer at %s after %s: %w\nThe kubelet was not touched. See %s", p.Listen, m.Timing.Daemon, err, m.logOfDaemon())
+		return fmt.Errorf("portcullisd does not answer at %s after %s: %w\nSee %s", p.Listen, m.Timing.Daemon, err, m.logOfDaemon())
 	}
 	m.Say("portcullisd answers at %s for %s", p.Listen, p.Runtime)
 	return nil
@@ -185,6 +197,7 @@ func (m *Machine) restartKubelet(ctx context.Context, k *Kubelet, socket string)
 		return fmt.Errorf("the kubelet did not start again: %w", err)
 	}
 	pid, starts := 0, 0
+	var unseen error
 	err := m.await(ctx, m.Timing.Kubelet, m.Timing.Settle, func(ctx context.Context) error {
 		now := m.pid()
 		if now == 0 || now == before {
@@ -195,13 +208,26 @@ func (m *Machine) restartKubelet(ctx context.Context, k *Kubelet, socket string)
 			starts++
 			return errors.New("it has just started") // it has to stay for a while
 		}
-		return m.uses(ctx, k, now, socket)
+		if k.Healthz != "" {
+			if err := m.Probe.Kubelet(ctx, k.Healthz); err != nil {
+				return err
+			}
+		}
+		var connected bool
+		if connected, unseen = m.connected(now, socket); !connected && unseen == nil {
+			return fmt.Errorf("it is not connected to %s", socket)
+		}
+		return nil
 	})
 	if err != nil && starts > 2 {
 		err = fmt.Errorf("it started %d times: %w", starts, err)
 	}
 	if err != nil {
 		return fmt.Errorf("the kubelet was not healthy with %s within %s: %w\nSee journalctl -u %s", socket, m.Timing.Kubelet, err, k.Unit)
+	}
+	if unseen != nil {
+		m.Say("the kubelet is healthy; whether it is connected to %s is not to be seen: %v", socket, unseen)
+		return nil
 	}
 	m.Say("the kubelet is healthy, and connected to %s", socket)
 	return nil
@@ -216,24 +242,10 @@ func (m *Machine) pid() int {
 	return p.pid
 }
 
-// uses says why the kubelet is not healthy on socket.
-func (m *Machine) uses(ctx context.Context, k *Kubelet, pid int, socket string) error {
-	if k.Healthz != "" {
-		if err := m.Probe.Kubelet(ctx, k.Healthz); err != nil {
-			return err
-		}
-	}
+// connected says whether a process is connected to a socket; an error says that nobody can tell.
+func (m *Machine) connected(pid int, socket string) (bool, error) {
 	clients, err := m.Probe.Clients(m.full(socket))
-	if err != nil {
-		m.Say("whether the kubelet is connected to %s is not to be seen: %v", socket, err)
-		return nil
-	}
-	for _, c := range clients {
-		if c.PID == pid {
-			return nil
-		}
-	}
-	return fmt.Errorf("it is not connected to %s", socket)
+	return slices.ContainsFunc(clients, func(p unixpeers.Process) bool { return p.PID == pid }), err
 }
 
 // await calls ready until it has succeeded for as long as settle.
@@ -271,8 +283,9 @@ func (m *Machine) await(ctx context.Context, patience, settle time.Duration, rea
 // rollBack takes everything back after why.
 func (m *Machine) rollBack(ctx context.Context, s *State, why error) error {
 	m.Say("failed: %s\ntaking everything back", strings.SplitN(why.Error(), "\n", 2)[0])
+	restarted := s.Switched
 	if err := m.undo(context.WithoutCancel(ctx), s); err != nil {
 		return fmt.Errorf("%w\nAnd it could not be taken back: %w\nCall portcullis node uninstall when that is mended", why, err)
 	}
-	return &RolledBack{why}
+	return &RolledBack{why, restarted}
 }

@@ -19,8 +19,8 @@ import (
 
 // Machine is the node that is worked on.
 type Machine struct {
-	Root     string   // where its file system begins, "/" for this machine
-	Services Services // nil where there is no systemd and nothing that restarts the kubelet
+	Root     string // where its file system begins, "/" for this machine
+	Services Services
 	Probe    Probe
 	Units    fs.FS  // portcullisd.socket and so on, and kubelet.service.d
 	Config   string // path of portcullisd.yaml

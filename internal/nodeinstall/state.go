@@ -122,10 +122,7 @@ func (m *Machine) lock() (unlock func(), err error) {
 		file.Close()
 		return nil, refuse("another portcullis node install or uninstall runs on this node", "wait until it has ended")
 	}
-	return func() {
-		_ = os.Remove(path) // a lock that stays is taken by the next run
-		file.Close()
-	}, nil
+	return func() { file.Close() }, nil // the file stays: a lock on one that is removed keeps nobody out
 }
 
 func digest(data []byte) string {
