@@ -107,7 +107,7 @@ func confirm(command *cobra.Command, yes bool) error {
 	if !ok {
 		return errors.New("there is no terminal to ask on; add --yes when this is what you want")
 	}
-	fmt.Fprint(command.OutOrStdout(), "Go on? [y/N] ")
+	fmt.Fprintf(command.OutOrStdout(), "Go on? [y/N] ")
 	answer, err := bufio.NewReader(input).ReadString('\n')
 	if err != nil && answer == "" {
 		return errors.New("no answer; nothing was changed")

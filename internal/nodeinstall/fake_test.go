@@ -187,7 +187,7 @@ func (m *machine) Runtime(_ context.Context, socket string) (Runtime, error) {
 	return Runtime{}, errors.New("connection refused")
 }
 
-func (m *machine) Kubelet(_ context.Context, address string) error {
+func (m *machine) Kubelet(context.Context, string) error {
 	if m.endpoint == "" {
 		return errors.New("connection refused")
 	}

@@ -28,7 +28,7 @@ const (
 
 	socketUnit  = "portcullisd.socket"
 	serviceUnit = "portcullisd.service"
-	bypassUnit  = "portcullis-bypass.service"
+	bypassUnit  = "portcullis-bypass.service" //nolint:gosec // no credential
 )
 
 // Plan is what install would do.

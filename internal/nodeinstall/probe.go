@@ -34,7 +34,7 @@ func (LiveProbe) RuntimeWhile(ctx context.Context, socket string, connected func
 	if err != nil {
 		return Runtime{}, err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }() // the answer is there
 	answer, err := cri.NewRuntimeServiceClient(connection).Version(ctx, &cri.VersionRequest{})
 	connected()
 	if err != nil {
