@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"portcullis/internal/activation"
 	"portcullis/internal/node"
 )
 
@@ -21,7 +22,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 // run returns the exit status: 0 when all went well, 1 otherwise.
 func run(arguments []string) int {
 	var configFile string
-	var check bool
+	var check, takeOver bool
 	command := &cobra.Command{
 		Use:           "portcullisd --config FILE",
 		Short:         "Stops risky container images from starting on this node",
@@ -37,12 +38,13 @@ func run(arguments []string) int {
 			if check {
 				return checkOnly(config)
 			}
-			return serve(config)
+			return serve(config, takeOver)
 		},
 	}
 	command.SetArgs(arguments)
 	command.Flags().StringVar(&configFile, "config", "/etc/portcullis/portcullisd.yaml", "configuration `FILE`")
 	command.Flags().BoolVar(&check, "check", false, "validate the configuration and the policies, then exit")
+	command.Flags().BoolVar(&takeOver, "take-over", false, "have a portcullisd that runs on the same socket hand over to this one, then end")
 	if err := command.Execute(); err != nil {
 		fmt.Fprintf(os.Stderr, "portcullisd: %v\n", err)
 		return 1
@@ -67,24 +69,16 @@ func checkOnly(config node.Config) error {
 }
 
 // serve runs the daemon until it is told to stop. SIGHUP makes it look at its policies and reports.
-func serve(config node.Config) error {
-	n, err := node.New(config, node.Options{Version: version, Log: config.NewLogger()})
+func serve(config node.Config, takeOver bool) error {
+	activated, err := activation.Socket()
+	if err != nil {
+		return err
+	}
+	n, err := node.New(config, node.Options{Version: version, Log: config.NewLogger(), Activated: activated, TakeOver: takeOver})
 	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-	n.Start()
-	for {
-		select {
-		case err := <-n.Failed():
-			_ = n.Stop() // the failure is what matters
-			return err
-		case s := <-signals:
-			if s != unix.SIGHUP {
-				return n.Stop()
-			}
-			n.Reload()
-		}
-	}
+	return n.Run(signals)
 }

@@ -27,13 +27,21 @@ const kubeletMessageLimit = 16 << 20
 
 // Dial makes a client of the runtime at a unix socket. It connects with the first call, and fast again.
 func Dial(socket string) (*CRI, error) {
+	return dial(socket, backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond})
+}
+
+// DialAsKubelet makes a client that connects, waits and gives up as the kubelet's does.
+func DialAsKubelet(socket string) (*CRI, error) {
+	config := backoff.DefaultConfig
+	config.BaseDelay, config.MaxDelay = 100*time.Millisecond, 3*time.Second
+	return dial(socket, config)
+}
+
+func dial(socket string, backOff backoff.Config) (*CRI, error) {
 	conn, err := grpc.NewClient("unix:"+socket,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(kubeletMessageLimit)),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
-			MinConnectTimeout: 5 * time.Second,
-		}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backOff, MinConnectTimeout: 5 * time.Second}))
 	if err != nil {
 		return nil, fmt.Errorf("client of %s: %w", socket, err)
 	}

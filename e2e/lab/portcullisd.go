@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,7 +31,8 @@ type Portcullisd struct {
 	*process
 
 	dir     string
-	metrics string // host:port
+	metrics string   // host:port
+	held    *os.File // the socket, when it is held for the daemon as systemd does; else nil
 }
 
 // PortcullisdOptions are the settings that tests change.
@@ -40,6 +42,7 @@ type PortcullisdOptions struct {
 	Sources      string        // of verdicts, in YAML, after the reports folder; default none
 	SourceFailed string        // answer where a verdict could not be had; default Alert
 	Kubelet      *Kubelet      // whose folders are no host paths of pods; default one with the usual folders
+	Activated    bool          // hold the socket for the daemon, as systemd does
 }
 
 const portcullisdConfig = `listen: {dir}/run/portcullis.sock
@@ -102,12 +105,45 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 	if err := os.WriteFile(d.Config, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("configuring portcullisd: %w", err)
 	}
+	if options.Activated {
+		if d.held, err = holdSocket(d.Socket); err != nil {
+			return nil, fmt.Errorf("holding portcullisd's socket: %w", err)
+		}
+	}
 	return d, nil
+}
+
+// holdSocket makes the socket that systemd would make of portcullisd.socket.
+func holdSocket(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false)
+	defer listener.Close()
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, err
+	}
+	return listener.File()
+}
+
+// command is what starts the program of the daemon's with a socket that is held for it, or without.
+func (d *Portcullisd) command(program string, arguments ...string) *exec.Cmd {
+	if d.held == nil {
+		return exec.Command(program, arguments...)
+	}
+	// systemd tells the process its own ID, which nobody knows before it is there.
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program}, arguments...)...)
+	cmd.ExtraFiles = []*os.File{d.held}
+	return cmd
 }
 
 // Start starts the daemon and waits until it is ready. It may have run before.
 func (d *Portcullisd) Start() error {
-	p, err := startProcess("portcullisd", d.dir, exec.Command(d.Path, "--config", d.Config))
+	p, err := startProcess("portcullisd", d.dir, d.command(d.Path, "--config", d.Config))
 	if err != nil {
 		return err
 	}
@@ -116,6 +152,30 @@ func (d *Portcullisd) Start() error {
 		_, err := d.get(ctx, "/readyz")
 		return err
 	})
+}
+
+// Upgrade starts another daemon, which takes over from the one that runs, and waits until that has ended.
+func (d *Portcullisd) Upgrade() error {
+	p, err := startProcess("portcullisd", d.dir, d.command(d.Path, "--config", d.Config, "--take-over"))
+	if err != nil {
+		return err
+	}
+	before := d.process
+	if err := p.await(func(context.Context) error { return before.over() }); err != nil {
+		return err
+	}
+	d.process = p
+	return nil
+}
+
+// Bypass replaces the daemon, which must have ended, by the break-glass, until Stop or Kill.
+func (d *Portcullisd) Bypass() error {
+	path, err := built("portcullis-bypass")
+	if err != nil {
+		return err
+	}
+	d.process, err = startProcess("portcullis-bypass", d.dir, d.command(path, "--config", d.Config))
+	return err
 }
 
 // WritePolicies puts documents into a file of the policy folder, all at once as editors do.

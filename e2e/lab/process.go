@@ -80,6 +80,19 @@ func (p *process) Stop() error {
 	}
 }
 
+// over says whether the daemon has ended by itself, and well.
+func (p *process) over() error {
+	select {
+	case <-p.ended:
+	default:
+		return fmt.Errorf("%s still runs", p.name)
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("%s: %s", p.name, p.cmd.ProcessState)
+	}
+	return nil
+}
+
 // Kill ends the daemon as the kernel would, without a chance to clean up.
 func (p *process) Kill() error {
 	if err := p.signal(syscall.SIGKILL); err != nil {

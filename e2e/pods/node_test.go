@@ -36,6 +36,10 @@ var nodes atomic.Uint32
 
 // newNode starts everything, in the order in which a machine does.
 func newNode(t *testing.T, policies ...string) *node {
+	return newNodeWith(t, lab.PortcullisdOptions{}, policies...)
+}
+
+func newNodeWith(t *testing.T, options lab.PortcullisdOptions, policies ...string) *node {
 	if world == nil {
 		t.Skip("these tests start a kubelet and a container runtime and need root")
 	}
@@ -53,7 +57,8 @@ func newNode(t *testing.T, policies ...string) *node {
 	t.Cleanup(n.removePods)
 	n.kubelet, err = lab.NewKubelet(fmt.Sprintf("kubelet-%d", number))
 	require.NoError(t, err)
-	n.portcullisd, err = lab.NewPortcullisd(fmt.Sprintf("node-%d", number), n.containerd.Socket, lab.PortcullisdOptions{Kubelet: n.kubelet})
+	options.Kubelet = n.kubelet
+	n.portcullisd, err = lab.NewPortcullisd(fmt.Sprintf("node-%d", number), n.containerd.Socket, options)
 	require.NoError(t, err)
 	n.setPolicies(policies...)
 	require.NoError(t, n.portcullisd.Start())

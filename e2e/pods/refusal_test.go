@@ -55,7 +55,7 @@ func TestOneRefusedContainerDoesNotStopTheOthers(t *testing.T) {
 
 func TestImageVolumeIsJudged(t *testing.T) {
 	n := newNode(t, noCriticals)
-	clean, data, risky := n.image("clean", "/volume/payload", "pause"), n.image("data"), n.riskyImage("risky")
+	clean, data, risky := n.image("clean", "/volume/payload", "pause"), n.image("data"), n.riskyImage("risky-data")
 
 	n.run(withImageVolume(newPod("allowed", container("web", clean)), data))
 	n.run(withImageVolume(newPod("refused", container("web", clean)), risky))

@@ -13,11 +13,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	core "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"portcullis/e2e/lab"
 )
@@ -38,7 +38,7 @@ func TestExecLogsAttachAndPortForwardWorkThroughTheProxy(t *testing.T) {
 	for protocol, dial := range dialers {
 		t.Run("port-forward over "+protocol, func(t *testing.T) { forwards(t, n, dial) })
 	}
-	t.Run("logs", func(t *testing.T) {
+	t.Run("logs", func(*testing.T) {
 		n.eventually(func() error {
 			printed, err := n.kubelet.Get(n.ctx, "/containerLogs/default/"+n.kubelet.Name("shop")+"/printer")
 			if err == nil && printed != "hello from the log\n" {
@@ -138,10 +138,10 @@ var dialers = map[string]func(*lab.Kubelet, *url.URL) (httpstream.Dialer, error)
 		if err != nil {
 			return nil, err
 		}
-		return spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, address), nil
+		return spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, address), nil
 	},
 	"WebSocket": func(k *lab.Kubelet, address *url.URL) (httpstream.Dialer, error) {
-		return portforward.NewSPDYOverWebsocketDialer(address, k.Client())
+		return portforward.NewSPDYOverWebsocketDialerForStreaming(address, k.Client())
 	},
 }
 
@@ -151,7 +151,7 @@ func forwards(t *testing.T, n *node, dial func(*lab.Kubelet, *url.URL) (httpstre
 	ctx, cancel := context.WithTimeout(n.ctx, patience)
 	defer cancel()
 	ready := make(chan struct{})
-	forwarder, err := portforward.NewOnAddressesWithContext(ctx, dialer, []string{"127.0.0.1"}, []string{"0:8080"}, ready, io.Discard, io.Discard)
+	forwarder, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"127.0.0.1"}, []string{"0:8080"}, ready, io.Discard, io.Discard)
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- forwarder.ForwardPorts() }()

@@ -27,6 +27,7 @@ type bundles struct {
 	lastGood     string // file that survives restarts
 	options      policy.Options
 	observations *observations
+	custody      *atomic.Bool // false while another process reads or writes the state folder
 	now          func() time.Time
 	log          logrus.FieldLogger
 	reloaded     func(ok bool)
@@ -59,6 +60,9 @@ func checkPolicies(path string, options policy.Options) (*policy.Bundle, error) 
 func (b *bundles) load() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.custody.Load() {
+		return
+	}
 	sources, err := policyfile.Read(b.path)
 	if err == nil && b.current.Load() != nil && b.failure == "" && slices.EqualFunc(sources, b.sources, same) {
 		b.resume()

@@ -138,17 +138,18 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 			problems = append(problems, doc.Problem(field, format, args...))
 		}
 	}
-	socket := func(field, path string) {
+	socket := func(field, path string, longest int) {
 		expect(filepath.IsAbs(path), field, "%q is not a unix socket; write an absolute path, such as /run/containerd/containerd.sock", path)
-		expect(len(path) <= maxSocketPath, field, "path is %d bytes, a unix socket's may have at most %d; choose a shorter one", len(path), maxSocketPath)
+		expect(len(path) <= longest, field, "path is %d bytes, this socket's may have at most %d; choose a shorter one", len(path), longest)
 		info, err := os.Lstat(path)
 		expect(err != nil || info.Mode().Type() == fs.ModeSocket || info.Mode().Type() == fs.ModeSymlink, field, "%s exists and is not a socket; it is left alone, choose another path", path)
 	}
-	socket("listen", c.Listen)
+	// Beside it lies the socket of the hand-over.
+	socket("listen", c.Listen, maxSocketPath-len(privatePath("")))
 	if c.Runtime == "" {
 		expect(false, "runtime", "required; set the runtime's CRI socket, such as /run/containerd/containerd.sock")
 	} else {
-		socket("runtime", c.Runtime)
+		socket("runtime", c.Runtime, maxSocketPath)
 		expect(c.Runtime != c.Listen, "runtime", "is the socket that Portcullis itself listens on; set the container runtime's")
 	}
 	expect(filepath.IsAbs(c.Policies), "policies", "%q is not an absolute path", c.Policies)

@@ -42,7 +42,7 @@ func TestEveryMistakeInTheConfigurationSaysWhatToWriteInstead(t *testing.T) {
 		"runtime is a file":       {"runtime: " + file + "\n", "runtime: " + file + " exists and is not a socket"},
 		"listen is a file":        {good + "listen: " + file + "\n", "c.yaml:2: listen: " + file + " exists and is not a socket; it is left alone, choose another path"},
 		"listen is a folder":      {good + "listen: " + dir + "\n", "exists and is not a socket"},
-		"listen is too long":      {good + "listen: /" + strings.Repeat("x", 107) + "\n", "listen: path is 108 bytes, a unix socket's may have at most 107; choose a shorter one"},
+		"listen is too long":      {good + "listen: /" + strings.Repeat("x", 98) + "\n", "listen: path is 99 bytes, this socket's may have at most 98; choose a shorter one"},
 		"listen is relative":      {good + "listen: p.sock\n", `listen: "p.sock" is not a unix socket; write an absolute path`},
 		"listen is the runtime":   {good + "listen: /run/none/r.sock\n", "is the socket that Portcullis itself listens on"},
 		"policies is relative":    {good + "policies: p\n", `policies: "p" is not an absolute path`},

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -49,8 +50,10 @@ type Node struct {
 	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
 	path       *relay.Relay
 
-	socket    *socket
-	http      net.Listener // nil when no metrics are served
+	seat      *seat
+	custody   atomic.Bool   // of the state folder: nobody else writes it
+	succeeded chan struct{} // closed when a successor serves
+	probe     *probe
 	failed    chan error
 	teardowns []func() error // in the order in which things were built
 }
@@ -60,6 +63,10 @@ type Options struct {
 	Version string // of this build, for the metrics
 	Log     *logrus.Logger
 	Now     func() time.Time // default time.Now
+	// Activated is the socket that systemd holds for us, nil when it holds none.
+	Activated *net.UnixListener
+	// TakeOver has a portcullisd that runs hand over to this one.
+	TakeOver bool
 }
 
 // New builds a node from a validated configuration and opens its sockets, but answers nobody yet. On
@@ -68,18 +75,21 @@ func New(config Config, options Options) (*Node, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	n := &Node{config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now, failed: make(chan error, 2)}
+	n := &Node{
+		config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now,
+		succeeded: make(chan struct{}), failed: make(chan error, 2),
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	if err := n.build(); err != nil {
+	if err := n.build(options); err != nil {
 		n.cancel()
 		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
 }
 
-func (n *Node) build() error {
+func (n *Node) build(options Options) error {
 	config, log := n.config, n.log
-	if err := n.open(); err != nil {
+	if err := n.open(options); err != nil {
 		return err
 	}
 	countdowns, err := openObservations(filepath.Join(config.State, "observations.json"))
@@ -88,7 +98,7 @@ func (n *Node) build() error {
 	}
 	n.bundles = &bundles{
 		path: config.Policies, lastGood: filepath.Join(config.State, "last-good-policies.json"),
-		options: config.compileOptions(), observations: countdowns, now: n.now, log: log, reloaded: n.metrics.reloaded,
+		options: config.compileOptions(), observations: countdowns, custody: &n.custody, now: n.now, log: log, reloaded: n.metrics.reloaded,
 	}
 	events := event.NewRecorder(event.NewSink(log), event.Options{
 		Node: config.Node, FoldInterval: config.Events.FoldInterval, Lost: n.metrics.eventsLost.Inc, Log: log,
@@ -108,7 +118,8 @@ func (n *Node) build() error {
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
 		Decided: n.metrics.decided, Now: n.now, Log: log,
 	})
-	n.path = relay.New(config.Runtime, proxy.NewGuard(judge, prefetch{n.verdicts}, log), relay.Options{
+	n.probe = newProbe(proxy.NewGuard(judge, prefetch{n.verdicts}, log), judge)
+	n.path = relay.New(config.Runtime, n.probe, relay.Options{
 		Finished: n.metrics.finished, Endless: proxy.Endless, Log: log,
 	})
 	n.onStop(n.drain)
@@ -116,19 +127,14 @@ func (n *Node) build() error {
 	return nil
 }
 
-// open takes what only one process can have: the socket and the metrics address.
-func (n *Node) open() error {
+// open takes what only one process can have, and makes the folders.
+func (n *Node) open(options Options) error {
 	var err error
-	if n.socket, err = listen(n.config.Listen); err != nil {
+	if n.seat, err = take(n.config, options); err != nil {
 		return err
 	}
-	n.onStop(n.socket.Close)
-	if n.config.Metrics.Address != "" {
-		if n.http, err = net.Listen("tcp", n.config.Metrics.Address); err != nil {
-			return fmt.Errorf("metrics.address: %w", err)
-		}
-		n.onStop(n.http.Close)
-	}
+	n.onStop(n.seat.close)
+	n.custody.Store(n.seat.predecessor == nil)
 	folders := []string{n.config.State}
 	for _, s := range n.config.Sources {
 		if s.Reports != "" {
@@ -178,8 +184,13 @@ func (c *Config) compileOptions() policy.Options {
 }
 
 // Start begins to answer. It waits for nothing but the policy files: not for the runtime, which may
-// come later, and not for the reports folder, whose index is built meanwhile.
-func (n *Node) Start() {
+// come later, and not for the reports folder, whose index is built meanwhile. It fails only if the
+// process that it takes over from does not let go; that one then serves on.
+func (n *Node) Start() error {
+	if err := n.seat.own(); err != nil {
+		return err
+	}
+	n.custody.Store(true)
 	n.bundles.load()
 	n.tasks.Go(func() { watch.Run(n.ctx, n.config.Policies, n.log, n.bundles.load) })
 	for _, folder := range n.folders {
@@ -189,13 +200,17 @@ func (n *Node) Start() {
 	n.tasks.Go(n.snapshotNowAndThen)
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
 
-	go n.serve("socket", func() error { return n.path.Serve(n.socket) })
-	if n.http != nil {
+	go n.serve("socket", func() error { return n.path.Serve(n.seat.socket) })
+	if n.seat.metrics != nil {
 		server := n.httpServer()
 		n.onStop(server.Close)
-		go n.serve("metrics", func() error { return server.Serve(n.http) })
+		go n.serve("metrics", func() error { return server.Serve(n.seat.metrics) })
+	}
+	if err := n.succeed(); err != nil {
+		return err
 	}
 	n.log.WithFields(logrus.Fields{"listen": n.config.Listen, "runtime": n.config.Runtime}).Info("portcullisd serves")
+	return nil
 }
 
 func (n *Node) serve(what string, serve func() error) {
@@ -218,10 +233,10 @@ func (n *Node) Failed() <-chan error { return n.failed }
 
 // MetricsAddr is the address that metrics are served on, nil when they are not.
 func (n *Node) MetricsAddr() net.Addr {
-	if n.http == nil {
+	if n.seat.metrics == nil {
 		return nil
 	}
-	return n.http.Addr()
+	return n.seat.metrics.Addr()
 }
 
 // Stop ends everything that New and Start began, the last first.

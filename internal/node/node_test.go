@@ -102,7 +102,7 @@ func (d *daemon) run(t *testing.T) {
 	log, d.hook = test.NewNullLogger()
 	n, err := node.New(d.config, node.Options{Version: "test", Log: log, Now: d.now})
 	require.NoError(t, err)
-	n.Start()
+	require.NoError(t, n.Start())
 	d.Node = n
 	connection, err := grpc.NewClient("unix:"+d.config.Listen, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)

@@ -76,6 +76,14 @@ func (n *Node) snapshot() error {
 	// A report that arrives between the two would be known and its image's old verdict kept.
 	n.refreshing.Lock()
 	defer n.refreshing.Unlock()
+	if !n.custody.Load() {
+		return nil
+	}
+	return n.save()
+}
+
+// save does what snapshot does. The caller holds refreshing and has custody.
+func (n *Node) save() error {
 	indices := make([]*reports.Index, len(n.folders))
 	for i, folder := range n.folders {
 		indices[i] = folder.Index()
@@ -106,6 +114,10 @@ func (n *Node) snapshotNowAndThen() {
 // changed, and looks those up again before they are needed.
 func (n *Node) refresh(folder *reportsFolder) {
 	n.refreshing.Lock()
+	if !n.custody.Load() {
+		n.refreshing.Unlock()
+		return
+	}
 	change, err := folder.Refresh()
 	var forgotten []string
 	if change.Files > 0 {

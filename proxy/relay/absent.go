@@ -20,7 +20,7 @@ var errAway = status.New(codes.Unavailable, "portcullis: the container runtime c
 // connection.
 type absent struct {
 	relay  *Relay
-	client *source
+	client *client
 
 	mu     sync.Mutex // guards what follows, and writing
 	framer *http2.Framer
@@ -41,6 +41,7 @@ func (a *absent) serve(back <-chan struct{}) {
 		select {
 		case <-back:
 		case <-a.relay.draining:
+		case <-a.client.leave:
 		case <-ended:
 			return
 		}
@@ -55,9 +56,9 @@ func (a *absent) serve(back <-chan struct{}) {
 	}
 }
 
-func newAbsent(r *Relay, client *source) *absent {
-	a := &absent{relay: r, client: client}
-	a.framer = http2.NewFramer(client.conn, client.rest())
+func newAbsent(r *Relay, c *client, from *source) *absent {
+	a := &absent{relay: r, client: c}
+	a.framer = http2.NewFramer(c.conn, from.rest())
 	a.framer.SetMaxReadFrameSize(minFrameSize)
 	a.framer.MaxHeaderListSize = maxBlock
 	a.framer.ReadMetaHeaders = hpack.NewDecoder(initialTable, nil)

@@ -78,12 +78,8 @@ func (l *link) responseData(f *frame) error {
 	if st == nil {
 		return nil
 	}
-	if st.response != nil {
-		if st.response.add(payload) != nil {
-			st.request, st.response = nil, nil
-		} else if st.response.complete() {
-			l.show(st)
-		}
+	if l.observe(st, st.response, payload); st.response != nil && st.response.complete() {
+		l.show(st)
 	}
 	if f.Flags.Has(http2.FlagDataEndStream) {
 		l.runtimeEnded(st, codes.Internal) // a gRPC response ends with trailers
@@ -91,11 +87,32 @@ func (l *link) responseData(f *frame) error {
 	return nil
 }
 
+// observe keeps a piece of a message, nil if nobody looks at it. What is not one message, or more than
+// there is room for, is not looked at.
+func (l *link) observe(st *stream, m *message, payload []byte) {
+	if m == nil {
+		return
+	}
+	room := l.keep(len(payload))
+	if err := m.add(payload); err != nil || !room {
+		l.unobserve(st)
+	}
+}
+
+func (l *link) unobserve(st *stream) {
+	for _, m := range []*message{st.request, st.response} {
+		if m != nil {
+			l.keep(-len(m.data))
+		}
+	}
+	st.request, st.response = nil, nil
+}
+
 // show hands a response to whoever wants to see it, before the client has all of it: what the client
 // does with it next may be judged by what it says.
 func (l *link) show(st *stream) {
 	request, response := st.request, st.response.body()
-	st.request, st.response = nil, nil
+	l.unobserve(st)
 	switch {
 	case st.answered != nil:
 		l.down.batch.shown = append(l.down.batch.shown, func() { st.answered(response) })

@@ -84,7 +84,7 @@ func TestEveryKindOfFramePassesAsItCame(t *testing.T) {
 		})
 		s.relay.runtime.dial = func(context.Context) (net.Conn, error) { return ours, nil }
 		answered := &tape{Conn: client}
-		require.True(t, s.relay.begin(runtimeEnd))
+		require.True(t, s.relay.begin(newClient(runtimeEnd, 0)))
 		go runtime.record()
 		go answered.record()
 		go func() { _, _ = io.WriteString(client, http2.ClientPreface+string(fromClient[:frameHeaderLen+12])) }()

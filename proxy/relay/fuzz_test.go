@@ -231,7 +231,7 @@ func FuzzRelay(f *testing.F) {
 // play plays a script and checks what must be so whatever it is.
 func play(t *testing.T, data []byte) {
 	synctest.Test(t, func(t *testing.T) {
-		s := begin(t, Options{Limits: Limits{Stream: 4000, Connection: 9000, Total: 9000}, RequestTimeout: 5 * time.Second}).connect()
+		s := begin(t, Options{Limits: Limits{Stream: 4000, Connection: 9000 + 2*perCall, Total: 9000 + 2*perCall}, RequestTimeout: 5 * time.Second}).connect()
 		p := &played{setup: s, script: &script{data}, next: 1}
 		p.judge.deaf = true
 		var stopped <-chan struct{}

@@ -12,21 +12,29 @@ var (
 	errEnding  = status.Error(codes.Unavailable, "portcullis: restarting; call again")
 )
 
+// perCall is what a guarded request counts beside its bytes: there could be thousands without any.
+const perCall = 2 << 10
+
+// keep counts n bytes more that are kept of calls, and says whether there is room for them.
+func (l *link) keep(n int) bool {
+	l.held += n
+	all := l.relay.held.Add(int64(n))
+	return l.held <= l.relay.options.Limits.Connection && all <= int64(l.relay.options.Limits.Total)
+}
+
 // withhold keeps a piece of a guarded request and asks for a decision when it was the last.
 func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	h := st.hold
 	l.window.withheld(len(payload))
 	l.window.dropped(int(f.Length) - len(payload))
 	h.window.withheld(int(f.Length))
-	l.held += len(payload)
-	all := l.relay.held.Add(int64(len(payload)))
 	st.clientEnded = f.Flags.Has(http2.FlagDataEndStream)
 
-	limits := &l.relay.options.Limits
+	room := l.keep(len(payload))
 	err := h.message.add(payload)
 	switch {
 	case err != nil:
-	case l.held > limits.Connection || all > int64(limits.Total):
+	case !room:
 		err = errTooMuch
 	case st.clientEnded:
 		err = h.message.end()
@@ -69,7 +77,7 @@ func (l *link) decide(st *stream, h *hold) {
 		l.refuse(st, err)
 	default:
 		if answered != nil {
-			st.answered, st.response = answered, &message{max: l.relay.options.Limits.Stream}
+			st.answered, st.response = answered, &message{max: maxObserved}
 		}
 		l.sending = append(l.sending, st)
 		l.feed()
@@ -117,9 +125,7 @@ func (l *link) send(st *stream) {
 
 // release ends the holding of a request, whatever has become of it.
 func (l *link) release(st *stream) {
-	n := len(st.hold.message.data)
-	l.held -= n
-	l.relay.held.Add(-int64(n))
+	l.keep(-perCall - len(st.hold.message.data))
 	st.hold.cancel()
 	st.hold = nil
 }

@@ -172,7 +172,7 @@ func TestRequestThatIsNeverCompletedIsEnded(t *testing.T) {
 }
 
 func TestLimitsOnWhatIsHeld(t *testing.T) {
-	limits := Limits{Stream: 50_000, Connection: 80_000, Total: 100_000}
+	limits := Limits{Stream: 50_000, Connection: 80_000 + 7*perCall, Total: 100_000 + 8*perCall}
 	inBubble(t, Options{Limits: limits}, func(s *setup) {
 		body := bytes.Repeat([]byte("x"), 10_000)
 		for id := uint32(1); id < 15; id += 2 {
@@ -205,6 +205,38 @@ func TestLimitsOnWhatIsHeld(t *testing.T) {
 		synctest.Wait()
 		require.Zero(t, s.relay.held.Load())
 		require.Equal(t, int64(initialWindow), s.client.connectionWindow())
+	})
+}
+
+func TestGuardedCallsThatSendNothingAreLimitedToo(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{Connection: 3*perCall + 100}}, func(s *setup) {
+		for id := uint32(1); id < 9; id += 2 {
+			s.client.call(id, create)
+		}
+		require.Equal(t, []string{"HEADERS 7 grpc-status=8 grpc-message=portcullis: too many large requests wait for a decision; try again end", "RST_STREAM 7 0"}, s.client.got())
+		_ = s.client.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+		s.client.call(9, create)
+		s.client.data(9, true, prefixed([]byte("image")))
+		s.asked().answer <- nil
+	})
+}
+
+func TestMessagesThatAreTooManyToBeObservedPassUnobserved(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{Connection: 20_000}}, func(s *setup) {
+		for id := uint32(1); id < 7; id += 2 {
+			s.client.call(id, pull)
+			s.client.data(id, true, prefixed(bytes.Repeat([]byte("x"), 6_000)))
+		}
+		s.runtime.got()
+		s.runtime.ok(1, bytes.Repeat([]byte("y"), 6_000)) // more than there is room for
+		require.Equal(t, []string{"HEADERS 1", "DATA 1 6005", "HEADERS 1 grpc-status=0 grpc-message= end"}, s.client.got())
+		require.Empty(t, s.judge.observed)
+		s.runtime.ok(3, []byte("y"))
+		synctest.Wait()
+		require.Len(t, s.judge.observed, 1)
+		_ = s.client.framer.WriteRSTStream(5, http2.ErrCodeCancel)
+		synctest.Wait()
+		require.Zero(t, s.relay.held.Load())
 	})
 }
 

@@ -31,6 +31,7 @@ var barrier = [8]byte{'p', 'o', 'r', 't', 'c', 'u', 'l', 'l'}
 // a decision, a timer. None of them waits for the network while it holds mu.
 type link struct {
 	relay    *Relay
+	client   *client
 	up, down direction
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -45,7 +46,7 @@ type link struct {
 
 	window        connectionWindow
 	sending       []*stream // allowed, and waiting for the runtime's window
-	held          int       // bytes of guarded requests
+	held          int       // bytes kept of calls
 	streamInitial int64     // the runtime's initial window of a stream, as the client has acknowledged it
 
 	runtimeSettings []setting // the initial window in each SETTINGS that is not acknowledged yet
@@ -110,14 +111,14 @@ func (b *batch) reset() {
 }
 
 // newLink makes the link of a client, without its connection to the runtime.
-func newLink(r *Relay, client *source) *link {
+func newLink(r *Relay, c *client, from *source) *link {
 	l := &link{
-		relay: r, streams: map[uint32]*stream{}, heard: time.Now(),
+		relay: r, client: c, streams: map[uint32]*stream{}, heard: time.Now(),
 		window: newConnectionWindow(), streamInitial: initialWindow,
 		table: initialTable, goneAway: maxWindow, drained: make(chan struct{}),
 	}
-	l.up = direction{from: client, to: newSink(nil, r.options.Limits.Connection+maxInjected), headers: newHeaders(), handle: l.fromClient}
-	l.down = direction{from: newSource(nil), to: newSink(client.conn, maxInjected), headers: newHeaders(), handle: l.fromRuntime}
+	l.up = direction{from: from, to: newSink(nil, r.options.Limits.Connection+maxInjected), headers: newHeaders(), handle: l.fromClient}
+	l.down = direction{from: newSource(nil), to: newSink(c.conn, maxInjected), headers: newHeaders(), handle: l.fromRuntime}
 	l.up.batch.reset()
 	l.down.batch.reset()
 	return l
@@ -152,19 +153,29 @@ func (l *link) run() {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	defer context.AfterFunc(l.relay.closed, l.hangUp)()
 	ended := make(chan end, 2)
-	for _, d := range []*direction{&l.up, &l.down} {
-		go func() { ended <- end{d, l.pump(d)} }()
-	}
+	// The runtime's settings go first: a client gives up on a connection that begins otherwise, with a
+	// GOAWAY say, and its calls fail.
+	greeted := l.round(&l.down)
+	go func() { ended <- end{&l.up, l.pump(&l.up)} }()
+	go func() {
+		if greeted == nil {
+			greeted = l.pump(&l.down)
+		}
+		ended <- end{&l.down, greeted}
+	}()
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	left := 2
-	for stop, drained := l.relay.draining, l.drained; left == 2; {
+	for stop, leave, drained := l.relay.draining, l.client.leave, l.drained; left == 2; {
 		select {
 		case e := <-ended:
 			left--
 			l.over(e.of, e.err)
 		case <-stop:
 			stop = nil
+			l.drain()
+		case <-leave:
+			leave = nil
 			l.drain()
 		case <-drained:
 			drained = nil
@@ -232,25 +243,30 @@ func (l *link) abandon(code codes.Code) {
 
 func (l *link) pump(d *direction) error {
 	for {
-		err := l.turn(d)
-		for _, show := range d.batch.shown {
-			show()
-		}
-		if d.batch.asked {
-			// A decision from cache takes less time than a write, and what it allows goes along with it.
-			runtime.Gosched()
-		}
-		if broken := d.to.pass(d.batch.frames); err == nil {
-			err = broken
-		}
-		d.batch.reset()
-		if err != nil {
+		if err := l.round(d); err != nil {
 			return err
 		}
 		if err := d.from.fill(); err != nil {
 			return err
 		}
 	}
+}
+
+// round passes on what is there.
+func (l *link) round(d *direction) error {
+	err := l.turn(d)
+	for _, show := range d.batch.shown {
+		show()
+	}
+	if d.batch.asked {
+		// A decision from cache takes less time than a write, and what it allows goes along with it.
+		runtime.Gosched()
+	}
+	if broken := d.to.pass(d.batch.frames); err == nil {
+		err = broken
+	}
+	d.batch.reset()
+	return err
 }
 
 // turn decides on every frame that is there.
@@ -300,12 +316,16 @@ func (l *link) report(st *stream, code codes.Code) {
 	}
 	st.reported = true
 	l.open--
+	if !st.endless {
+		l.client.calls.Add(-1)
+	}
 	l.ended = append(l.ended, wire.Call{Method: st.method, Code: code, Took: time.Since(st.began), Guarded: st.guarded})
 }
 
 // forget drops a stream that neither end will hear of again, and what of it is held.
 func (l *link) forget(st *stream) {
 	delete(l.streams, st.id)
+	l.unobserve(st)
 	if st.hold != nil {
 		l.window.discarded(len(st.hold.message.data) - st.hold.sent)
 		l.release(st)

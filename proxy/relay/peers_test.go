@@ -330,9 +330,18 @@ func (s *setup) connect() *setup {
 }
 
 func (s *setup) join(settings ...http2.Setting) *peer {
+	p := s.joinAs(0, settings...)
+	require.NotNil(s.t, p)
+	return p
+}
+
+// joinAs adds a client of a process, nil if it is turned away.
+func (s *setup) joinAs(process int, settings ...http2.Setting) *peer {
 	ours, theirs := net.Pipe()
 	p := newPeer(theirs)
-	require.True(s.t, s.relay.begin(ours))
+	if !s.relay.begin(newClient(ours, process)) {
+		return nil
+	}
 	go p.read("")
 	_, err := io.WriteString(p.conn, http2.ClientPreface)
 	require.NoError(s.t, err)

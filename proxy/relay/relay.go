@@ -28,8 +28,8 @@ import (
 const (
 	// prefaceTimeout is how long a client may take to begin.
 	prefaceTimeout = 10 * time.Second
-	// maxObserved bounds a message that is kept to be observed.
-	maxObserved = 4 << 20
+	// maxObserved bounds a message that is kept to be observed. To be read it keeps the pump waiting.
+	maxObserved = 1 << 20
 )
 
 // Options of a Relay.
@@ -50,11 +50,12 @@ type Options struct {
 	Log logrus.FieldLogger
 }
 
-// Limits of what is held of guarded requests, in bytes.
+// Limits of what is held of calls, in bytes, and of connections.
 type Limits struct {
 	Stream     int // default 16 MiB
 	Connection int // default 32 MiB
 	Total      int // default 64 MiB
+	Clients    int // connections of clients, default 256
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +64,7 @@ func (o Options) withDefaults() Options {
 	o.Limits.Stream = cmp.Or(o.Limits.Stream, 16<<20)
 	o.Limits.Connection = cmp.Or(o.Limits.Connection, 32<<20)
 	o.Limits.Total = cmp.Or(o.Limits.Total, 64<<20)
+	o.Limits.Clients = cmp.Or(o.Limits.Clients, 256)
 	if o.Log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
@@ -77,17 +79,20 @@ type Relay struct {
 	observer wire.Observer // nil when the guard is none
 	options  Options
 	runtime  *watch
-	held     atomic.Int64 // bytes of guarded requests
+	held     atomic.Int64 // bytes kept of calls
 
 	draining chan struct{}   // closed when clients are to leave
 	closed   context.Context // done when connections are to be closed
 	shut     context.CancelFunc
+	serving  sync.WaitGroup // on listeners
 	clients  sync.WaitGroup
 	watching sync.WaitGroup
 
 	mu        sync.Mutex
 	stopped   bool
 	listeners map[net.Listener]struct{}
+	connected map[*client]struct{} // those that may stay
+	warned    time.Time            // of too many clients
 }
 
 // New makes a relay to the runtime that listens on the unix socket at runtimeSocket. The runtime need
@@ -102,7 +107,8 @@ func New(runtimeSocket string, guard wire.Guard, options Options) *Relay {
 func newRelay(dial func(context.Context) (net.Conn, error), guard wire.Guard, options Options) *Relay {
 	options = options.withDefaults()
 	r := &Relay{
-		guard: guard, options: options, draining: make(chan struct{}), listeners: map[net.Listener]struct{}{},
+		guard: guard, options: options, draining: make(chan struct{}),
+		listeners: map[net.Listener]struct{}{}, connected: map[*client]struct{}{},
 		runtime: newWatch(dial, options.ConnectTimeout, options.Log),
 	}
 	r.observer, _ = guard.(wire.Observer)
@@ -119,12 +125,13 @@ func (r *Relay) Serve(listener net.Listener) error {
 	if !r.track(listener) {
 		return listener.Close()
 	}
+	defer r.serving.Done()
 	var pause time.Duration
 	for {
 		conn, err := listener.Accept()
 		if err == nil {
 			pause = 0
-			if !r.begin(conn) {
+			if !r.begin(newClient(conn, peerProcess(conn))) {
 				conn.Close()
 			}
 			continue
@@ -165,16 +172,22 @@ func (r *Relay) track(listener net.Listener) bool {
 		return false
 	}
 	r.listeners[listener] = struct{}{}
+	r.serving.Add(1)
 	return true
 }
 
-func (r *Relay) begin(conn net.Conn) bool {
+// begin serves a client. One that was accepted in the last moment before Stop is sent away like the
+// others: a connection that just closes costs a client its calls.
+func (r *Relay) begin(c *client) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	if r.closed.Err() != nil || !r.admit(c) {
 		return false
 	}
-	r.clients.Go(func() { r.serve(conn) })
+	r.clients.Go(func() {
+		defer r.left(c)
+		r.serve(c)
+	})
 	return true
 }
 
@@ -192,6 +205,7 @@ func (r *Relay) Stop(ctx context.Context) {
 	r.mu.Unlock()
 	finished := make(chan struct{})
 	go func() {
+		r.serving.Wait()
 		r.clients.Wait()
 		close(finished)
 	}()
@@ -205,16 +219,17 @@ func (r *Relay) Stop(ctx context.Context) {
 }
 
 // serve serves one client.
-func (r *Relay) serve(conn net.Conn) {
+func (r *Relay) serve(c *client) {
+	conn := c.conn
 	defer conn.Close()
 	defer context.AfterFunc(r.closed, func() { conn.Close() })()
-	client := newSource(conn)
+	from := newSource(conn)
 	_ = conn.SetReadDeadline(time.Now().Add(prefaceTimeout))
-	if client.preface() != nil || client.settings() != nil {
+	if from.preface() != nil || from.settings() != nil {
 		return // no HTTP/2 client, or one that changed its mind
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	l := newLink(r, client)
+	l := newLink(r, c, from)
 	settings, err := l.hello()
 	if err != nil {
 		return
@@ -231,8 +246,8 @@ func (r *Relay) serve(conn net.Conn) {
 		}
 		back = r.runtime.lost(err)
 	}
-	client.start -= len(settings) // whoever answers instead needs them too
-	newAbsent(r, client).serve(back)
+	from.start -= len(settings) // whoever answers instead needs them too
+	newAbsent(r, c, from).serve(back)
 }
 
 // connect gives a link its connection to the runtime, once the runtime begins to speak. Until then it

@@ -3,8 +3,6 @@ package relay
 import (
 	"context"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +69,21 @@ func TestStopLosesNoCall(t *testing.T) {
 		require.Error(t, s.client.over())
 		require.Error(t, s.runtime.over())
 		require.Equal(t, []wire.Call{{Method: version}, {Method: create, Guarded: true}, {Method: version}}, s.reported())
+	})
+}
+
+func TestWhoIsAcceptedWhileTheRelayStopsIsGreetedBeforeItIsSentAway(t *testing.T) {
+	inBubble(t, Options{}, func(s *setup) {
+		s.client.call(1, version)
+		s.client.data(1, true, prefixed(nil))
+		stopped := s.stop(time.Minute)
+		late := s.join()
+		require.Equal(t, []string{"SETTINGS 0", "GOAWAY 0 last 2147483647 NO_ERROR", "PING 0"}, late.got())
+		late.conn.Close()
+		s.runtime.ok(1, nil)
+		_ = s.client.framer.WritePing(true, barrier)
+		pass(2 * linger)
+		require.True(t, done(stopped))
 	})
 }
 
@@ -245,7 +258,7 @@ func TestClientThatDoesNotReadIsGivenUp(t *testing.T) {
 		synctest.Wait()
 		ours, theirs := net.Pipe()
 		p := newPeer(theirs)
-		require.True(t, s.relay.begin(ours))
+		require.True(t, s.relay.begin(newClient(ours, 0)))
 		_, err := theirs.Write([]byte(http2.ClientPreface))
 		require.NoError(t, err)
 		require.NoError(t, p.framer.WriteSettings())
@@ -264,68 +277,18 @@ func TestClientThatIsNoneIsTurnedAway(t *testing.T) {
 		defer s.end()
 		for _, text := range []string{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", http2.ClientPreface + "\x00\x00\x08\x06\x00\x00\x00\x00\x00notasett", http2.ClientPreface + "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x01"} {
 			ours, theirs := net.Pipe()
-			require.True(t, s.relay.begin(ours))
+			require.True(t, s.relay.begin(newClient(ours, 0)))
 			_, err := theirs.Write([]byte(text))
 			require.NoError(t, err)
 			_, err = theirs.Read(make([]byte, 1))
 			require.Error(t, err)
 		}
 		ours, theirs := net.Pipe()
-		require.True(t, s.relay.begin(ours))
+		require.True(t, s.relay.begin(newClient(ours, 0)))
 		began := time.Now()
 		_, err := theirs.Read(make([]byte, 1)) // and says nothing
 		require.Error(t, err)
 		require.Equal(t, prefaceTimeout, time.Since(began))
 		require.True(t, s.relay.Connected(), "none of that is the runtime's fault")
 	})
-}
-
-func TestOneLinkFollowsAnotherWithoutLeavingAnythingBehind(t *testing.T) {
-	dir := t.TempDir()
-	listener, err := net.Listen("unix", filepath.Join(dir, "r.sock"))
-	require.NoError(t, err)
-	defer listener.Close()
-	go func() { // a runtime that greets and then waits for its client to go
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_ = http2.NewFramer(conn, nil).WriteSettings()
-				for buffer := make([]byte, 1024); err == nil; {
-					_, err = conn.Read(buffer)
-				}
-			}()
-		}
-	}()
-	r := New(filepath.Join(dir, "r.sock"), &judge{asked: make(chan question, 10_000)}, Options{})
-	defer r.Stop(t.Context())
-	front, err := net.Listen("unix", filepath.Join(dir, "p.sock"))
-	require.NoError(t, err)
-	go func() { _ = r.Serve(front) }()
-	cycle := func(n int) {
-		for i := range n {
-			conn, err := net.Dial("unix", front.Addr().String())
-			require.NoError(t, err)
-			p := newPeer(conn)
-			_, err = conn.Write([]byte(http2.ClientPreface))
-			require.NoError(t, err)
-			require.NoError(t, p.framer.WriteSettings())
-			require.NoError(t, newSource(conn).settings())
-			p.call(1, create)
-			p.data(1, i%2 == 0, prefixed([]byte("image"))[:5+5*(i%2)])
-			conn.Close()
-		}
-	}
-	descriptors := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		require.NoError(t, err)
-		return len(entries)
-	}
-	cycle(10)
-	before := descriptors()
-	cycle(1000)
-	require.Eventually(t, func() bool { return descriptors() <= before && r.held.Load() == 0 }, 10*time.Second, 10*time.Millisecond)
 }

@@ -65,6 +65,8 @@ func (l *link) requestHeaders(b *block) error {
 	l.lastID = st.id
 	l.streams[st.id] = st
 	l.open++
+	l.client.called.Store(st.began.UnixNano())
+	l.client.calls.Add(1)
 	l.up.batch.passBlock(b)
 
 	switch options := &l.relay.options; {
@@ -76,6 +78,7 @@ func (l *link) requestHeaders(b *block) error {
 		st.request, st.response = &message{max: maxObserved}, &message{max: maxObserved}
 	case options.Endless != nil && options.Endless(st.method):
 		st.endless = true
+		l.client.calls.Add(-1)
 		if l.draining {
 			l.refuse(st, errEnding)
 		}
@@ -88,6 +91,11 @@ func (l *link) guard(st *stream) {
 	st.guarded = true
 	if st.clientEnded {
 		l.refuse(st, errNoMessage)
+		return
+	}
+	if !l.keep(perCall) {
+		l.keep(-perCall)
+		l.refuse(st, errTooMuch)
 		return
 	}
 	h := &hold{message: message{max: l.relay.options.Limits.Stream}, window: streamWindow{runtime: l.streamInitial}}
@@ -141,9 +149,7 @@ func (l *link) requestData(f *frame) error {
 	}
 	l.window.passed(int(f.Length))
 	l.up.batch.pass(f)
-	if st.request != nil && st.request.add(payload) != nil {
-		st.request, st.response = nil, nil
-	}
+	l.observe(st, st.request, payload)
 	if f.Flags.Has(http2.FlagDataEndStream) {
 		l.clientEnded(st)
 	}

@@ -19,6 +19,7 @@ const retry = 100 * time.Millisecond
 type watch struct {
 	dial     func(context.Context) (net.Conn, error)
 	patience time.Duration
+	retry    time.Duration
 	log      logrus.FieldLogger
 	doubts   chan struct{}
 
@@ -28,7 +29,7 @@ type watch struct {
 }
 
 func newWatch(dial func(context.Context) (net.Conn, error), patience time.Duration, log logrus.FieldLogger) *watch {
-	return &watch{dial: dial, patience: patience, log: log, doubts: make(chan struct{}, 1)}
+	return &watch{dial: dial, patience: patience, retry: retry, log: log, doubts: make(chan struct{}, 1)}
 }
 
 // run looks once, whenever there is doubt, and as long as the runtime is away.
@@ -37,7 +38,7 @@ func (w *watch) run(ctx context.Context) {
 		w.look(ctx)
 		var again <-chan time.Time
 		if w.away() != nil {
-			again = time.After(retry)
+			again = time.After(w.retry)
 		}
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package wiretest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,7 @@ func Conformance(t *testing.T, open New) {
 		"an observed call passes and is shown":                         observedShown,
 		"a runtime that is away is Unavailable at once, and soon back": runtimeAway,
 		"a runtime that dies ends its calls":                           runtimeDies,
+		"another runtime takes the place of one":                       runtimeReplaced,
 		"every call is reported once":                                  reportedOnce,
 		"stop lets calls finish":                                       stopWaits,
 		"stop ends what does not end by itself":                        stopEnds,
@@ -163,8 +165,15 @@ func deadlinePasses(t *testing.T, b *bench) {
 			require.Equal(t, want, b.saw(t, name+method).Left)
 		}
 	}
-	require.Equal(t, "DeadlineExceeded", code(b.make(Call{Name: "passed", Method: version, Timeout: time.Second, Script: Script{Hang: true}})))
-	require.Equal(t, "given up", b.saw(t, "passed").Ended)
+	passed := Call{Method: version, Timeout: 25 * time.Millisecond, Script: Script{Header: metadata.Pairs("it", "began"), Hang: true}}
+	for begun := false; !begun; { // a deadline that passes before the call begins shows nothing
+		passed.Timeout *= 2
+		passed.Name = passed.Timeout.String()
+		answered := b.make(passed)
+		require.Equal(t, "DeadlineExceeded", code(answered))
+		begun = len(answered.Header.Get("it")) > 0
+	}
+	require.Equal(t, "given up", b.saw(t, passed.Name).Ended)
 }
 
 func cancellationPasses(t *testing.T, b *bench) {
@@ -279,19 +288,29 @@ func slowDecision(t *testing.T, b *bench) {
 }
 
 func givenUp(t *testing.T, b *bench) {
-	gone := make(chan struct{}, 2)
-	b.guard.Decide(func(ctx context.Context, _ []byte) (func([]byte), error) {
+	asked, gone := make(chan int, 100), make(chan int, 100)
+	b.guard.Decide(func(ctx context.Context, request []byte) (func([]byte), error) {
+		asked <- len(request)
 		<-ctx.Done()
-		gone <- struct{}{}
+		gone <- len(request)
 		return nil, nil // too late
 	})
-	answered := b.make(Call{Name: "late", Method: Guarded, Requests: []int{10}, Timeout: 50 * time.Millisecond, Script: Script{Requests: 1}})
-	require.Equal(t, "DeadlineExceeded", code(answered))
-	<-gone
+	until := func(c <-chan int, size int) {
+		for size != <-c {
+			continue
+		}
+	}
+	late := Call{Name: "late", Method: Guarded, Requests: []int{10}, Timeout: 50 * time.Millisecond, Script: Script{Requests: 1}}
+	for len(asked) == 0 { // a deadline that passes before the guard is asked shows nothing
+		require.Equal(t, "DeadlineExceeded", code(b.make(late)))
+		late.Timeout *= 2
+	}
+	until(gone, 10)
+	late.Timeout, late.Requests = 0, []int{11}
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	require.Equal(t, "Canceled", code(Call{Name: "late", Method: Guarded, Requests: []int{10}, Script: Script{Requests: 1}}.Make(ctx, b.client)))
-	<-gone
+	go func() { until(asked, 11); cancel() }()
+	require.Equal(t, "Canceled", code(late.Make(ctx, b.client)))
+	until(gone, 11)
 	b.guard.Decide(nil)
 	require.Equal(t, "OK", code(b.make(Call{Name: "next", Method: Guarded, Requests: []int{10}, Script: Script{Requests: 1}})))
 	if seen := b.runtime.Seen("late"); seen != nil {
@@ -379,6 +398,28 @@ func runtimeDies(t *testing.T, b *bench) {
 	require.Eventually(t, func() bool {
 		return code(b.make(Call{Name: "c", Method: version, Script: Script{Requests: -1}})) == "OK"
 	}, patience, 10*time.Millisecond)
+}
+
+func runtimeReplaced(t *testing.T, b *bench) {
+	for i, options := range [][]grpc.ServerOption{
+		{},
+		{grpc.InitialWindowSize(1 << 20), grpc.InitialConnWindowSize(1 << 20), grpc.HeaderTableSize(0)},
+		{grpc.StaticStreamWindowSize(65535), grpc.StaticConnWindowSize(65535), grpc.HeaderTableSize(1 << 16), grpc.MaxConcurrentStreams(1)},
+	} {
+		b.runtime.Stop()
+		b.runtime = StartRuntime(t, b.runtime.Socket, options...)
+		require.Eventually(t, func() bool {
+			return code(b.make(Call{Name: "c", Method: version, Script: Script{Requests: -1}})) == "OK"
+		}, patience, 10*time.Millisecond)
+		for _, method := range []string{version, Guarded} {
+			call := Call{Name: fmt.Sprint(i, method), Method: method, Requests: []int{300_000}, Metadata: metadata.Pairs("k", "v"),
+				Script: Script{Requests: 1, Responses: []int{300_000}, Trailer: metadata.Pairs("t", "r")}}
+			answered := b.make(call)
+			require.Equal(t, "OK", code(answered))
+			require.Equal(t, []string{"r"}, answered.Trailer.Get("t"))
+			require.Equal(t, []Digest{digest(Bytes(0, 300_000))}, b.saw(t, call.Name).Messages)
+		}
+	}
 }
 
 func reportedOnce(t *testing.T, b *bench) {

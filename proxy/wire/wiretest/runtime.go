@@ -33,8 +33,9 @@ const (
 
 // Runtime is a container runtime that does with each call what the call's script says.
 type Runtime struct {
-	Socket string
-	server *grpc.Server
+	Socket   string
+	server   *grpc.Server
+	listener net.Listener // of StartRuntime
 
 	mu   sync.Mutex
 	seen map[string]*Received
@@ -65,9 +66,10 @@ func StartRuntime(t testing.TB, path string, options ...grpc.ServerOption) *Runt
 	t.Helper()
 	r := NewRuntime(options...)
 	r.Socket = path
-	listener, err := net.Listen("unix", path)
+	var err error
+	r.listener, err = net.Listen("unix", path)
 	require.NoError(t, err)
-	go func() { _ = r.Serve(listener) }()
+	go func() { _ = r.Serve(r.listener) }()
 	t.Cleanup(r.Stop)
 	return r
 }
@@ -76,7 +78,12 @@ func StartRuntime(t testing.TB, path string, options ...grpc.ServerOption) *Runt
 func (r *Runtime) Serve(listener net.Listener) error { return r.server.Serve(listener) }
 
 // Stop ends the runtime as a crash would.
-func (r *Runtime) Stop() { r.server.Stop() }
+func (r *Runtime) Stop() {
+	if r.listener != nil {
+		r.listener.Close() // the server does not know it until it serves
+	}
+	r.server.Stop()
+}
 
 // Seen returns what the runtime saw of a call once it is done with it, nil if it saw nothing.
 func (r *Runtime) Seen(call string) *Received {
