@@ -81,6 +81,13 @@ func TestWhatIsWrongIsSaidTogetherWithWhatToDo(t *testing.T) {
 			},
 			"portcullisd", Fail, "does not answer: connection refused", "systemctl start portcullisd.socket", "portcullisd does not answer",
 		},
+		"a bypass that was forgotten": {
+			func(f *Facts) {
+				f.Daemon, f.DaemonProblem = nil, "connection refused"
+				f.Listen.Servers = []unixpeers.Process{{PID: 20, Command: "portcullis-bypa", OwnMounts: true}}
+			},
+			"portcullisd", Fail, "is bypassed: containers start unchecked", "systemctl start portcullisd", "portcullisd is bypassed: containers start unchecked",
+		},
 		"a daemon that is not ready": {
 			func(f *Facts) { f.Daemon.Ready, f.Daemon.Missing = false, []string{"no policies in force"} },
 			"portcullisd", Fail, "not ready: no policies in force", "journalctl", "portcullisd is not ready: no policies in force",

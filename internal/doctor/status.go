@@ -60,6 +60,8 @@ func notInForce(f *Facts, s *Status) string {
 		return "the kubelet does not run"
 	case !s.Kubelet.Connected && f.Listen.ClientsProblem == "":
 		return "the kubelet is not connected to portcullisd"
+	case f.bypassed():
+		return "portcullisd is bypassed: containers start unchecked"
 	case f.Daemon == nil && (f.DaemonProblem != "" || f.Listen.Silent != ""):
 		return "portcullisd does not answer"
 	case f.Daemon != nil && !f.Daemon.Ready:
