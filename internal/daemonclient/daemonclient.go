@@ -24,14 +24,13 @@ type Daemon struct {
 
 	RuntimeConnected bool `json:"runtimeConnected"`
 
-	Revision           string `json:"policyRevision,omitempty"` // "" while none is in force
-	Policies           int    `json:"policies"`
-	PoliciesBroken     bool   `json:"policiesBroken"` // the newest are wrong, older ones are in force
-	ExpiredExemptions  int    `json:"expiredExemptions"`
-	Reports            int    `json:"reports"`
-	BrokenReports      int    `json:"brokenReports"`
-	EventsLost         int    `json:"eventsLost"`
-	KubeletStatusCalls int    `json:"-"` // Status calls that ended: the kubelet makes one every few seconds
+	Revision          string `json:"policyRevision,omitempty"` // "" while none is in force
+	Policies          int    `json:"policies"`
+	PoliciesBroken    bool   `json:"policiesBroken"` // the newest are wrong, older ones are in force
+	ExpiredExemptions int    `json:"expiredExemptions"`
+	Reports           int    `json:"reports"`
+	BrokenReports     int    `json:"brokenReports"`
+	EventsLost        int    `json:"eventsLost"`
 }
 
 const (
@@ -113,13 +112,6 @@ func read(families map[string]*dto.MetricFamily) *Daemon {
 		Reports:           int(value("portcullis_verdict_files")),
 		BrokenReports:     int(value("portcullis_verdict_files_broken")),
 		EventsLost:        int(value("portcullis_events_lost_total")),
-	}
-	for _, m := range families["portcullis_calls_total"].GetMetric() {
-		for _, l := range m.GetLabel() {
-			if l.GetName() == "method" && l.GetValue() == "Status" {
-				d.KubeletStatusCalls += int(m.GetCounter().GetValue())
-			}
-		}
 	}
 	return d
 }
