@@ -1,4 +1,4 @@
-// Command portcullis is the command line for people: it checks, explains and tests policies.
+// Command portcullis is the command line for people: policies, images and the node it runs on.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(arguments []string, out, errOut io.Writer) int {
 	command := &cobra.Command{
 		Use:           "portcullis",
-		Short:         "Checks, explains and tests policies, and scans images",
+		Short:         "Checks, explains and tests policies, scans images, and puts Portcullis on a node",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -37,7 +37,7 @@ func run(arguments []string, out, errOut io.Writer) int {
 	command.SetArgs(arguments)
 	command.SetOut(out)
 	command.SetErr(errOut)
-	command.AddCommand(policyCommand(), scanCommand())
+	command.AddCommand(policyCommand(), scanCommand(), nodeCommand())
 	err := command.Execute()
 	switch {
 	case err == nil:

@@ -94,12 +94,22 @@ func NewKubelet(name string) (*Kubelet, error) {
 // Start starts it with the runtime at a socket, and waits until it serves its pods. It may have run before.
 func (k *Kubelet) Start(runtimeSocket string) error {
 	config := strings.NewReplacer("{dir}", k.dir, "{runtime}", runtimeSocket, "{podLogs}", k.PodLogs, "{cgroup}", cgroupParent()).Replace(kubeletConfig)
-	file := filepath.Join(k.dir, "config.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(k.Config(), []byte(config), 0o600); err != nil {
 		return fmt.Errorf("configuring the kubelet: %w", err)
 	}
+	if err := k.launch(); err != nil {
+		return err
+	}
+	return k.serves()
+}
+
+// Config is the path of its configuration file.
+func (k *Kubelet) Config() string { return filepath.Join(k.dir, "config.yaml") }
+
+// launch starts it on its configuration as it is.
+func (k *Kubelet) launch() error {
 	p, err := startProcess("kubelet", k.dir, exec.Command(k.path,
-		"--config", file,
+		"--config", k.Config(),
 		"--root-dir", k.Root,
 		"--cert-dir", filepath.Join(k.dir, "certificates"),
 		"--hostname-override", k.NodeName,
@@ -108,7 +118,12 @@ func (k *Kubelet) Start(runtimeSocket string) error {
 		return err
 	}
 	k.process = p
-	return p.await(func(ctx context.Context) error {
+	return nil
+}
+
+// serves waits until it answers for its pods.
+func (k *Kubelet) serves() error {
+	return k.await(func(ctx context.Context) error {
 		_, err := k.Pods(ctx)
 		return err
 	})

@@ -83,3 +83,13 @@ func built(name string) (string, error) {
 	}
 	return copied, nil
 }
+
+// StartPortcullis starts the command line, for tests that do more to it than wait for its end.
+func StartPortcullis(arguments ...string) (*exec.Cmd, error) {
+	path, err := built("portcullis")
+	if err != nil {
+		return nil, err
+	}
+	command := exec.Command(path, arguments...)
+	return command, command.Start()
+}

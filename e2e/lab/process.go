@@ -147,3 +147,6 @@ func repository() (string, error) {
 		}
 	}
 }
+
+// PID is the daemon's process ID.
+func (p *process) PID() int { return p.cmd.Process.Pid }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -67,6 +68,7 @@ func (ps Problems) Err() error {
 // Document is one YAML document of a file.
 type Document struct {
 	file  string
+	data  []byte // of the whole file
 	root  *yaml.Node
 	paths map[position]string // where a node starts → its field path
 	lines map[string]int      // field path → line
@@ -95,7 +97,7 @@ func Split(file string, data []byte) ([]*Document, Problems) {
 		if err != nil {
 			return docs, append(problems, syntaxProblem(file, err))
 		}
-		doc := &Document{file: file, root: &node, paths: map[position]string{}, lines: map[string]int{}}
+		doc := &Document{file: file, data: data, root: &node, paths: map[position]string{}, lines: map[string]int{}}
 		root := content(&node)
 		if root.Kind == 0 || root.Tag == "!!null" {
 			problems = append(problems, Problem{file, root.Line, "", "document is empty; remove the extra ---"})
@@ -196,6 +198,40 @@ func (d *Document) Scalar(key string) string {
 		}
 	}
 	return ""
+}
+
+// Locate returns the scalar at a top-level key, and where in the file its text, or the quote before it,
+// begins.
+func (d *Document) Locate(key string) (value string, offset int, ok bool) {
+	root := content(d.root)
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		if v := root.Content[i+1]; root.Content[i].Value == key && v.Kind == yaml.ScalarNode {
+			return v.Value, d.offset(v), true
+		}
+	}
+	return "", 0, false
+}
+
+// First returns where in the file the first key of a mapping in block style begins.
+func (d *Document) First() (offset int, ok bool) {
+	root := content(d.root)
+	if root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0 || len(root.Content) == 0 {
+		return 0, false
+	}
+	return d.offset(root.Content[0]), true
+}
+
+// offset turns the line and the column of a node, in characters, into bytes of the file.
+func (d *Document) offset(n *yaml.Node) int {
+	rest := d.data
+	for range n.Line - 1 {
+		rest = rest[bytes.IndexByte(rest, '\n')+1:]
+	}
+	for range n.Column - 1 {
+		_, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+	}
+	return len(d.data) - len(rest)
 }
 
 // Has says whether the document sets field at all, which a decoded zero value cannot tell.
