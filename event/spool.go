@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -117,14 +117,14 @@ func (s *Spool) Record(at time.Time, operation string, c *policy.Container, d *p
 
 // keyOf tells decisions apart that are the same but for their time.
 func keyOf(operation string, c *policy.Container, d *policy.Decision) [sha256.Size]byte {
-	var b strings.Builder
+	text := make([]byte, 0, 1<<10)
 	for _, part := range []string{
 		d.Action.String(), operation, d.Revision, d.Because(), c.Image.ID, c.Image.Requested, c.Cluster, c.Namespace, c.Pod, c.PodUID, c.PodAddress, c.Name,
 	} {
-		fmt.Fprintf(&b, "%d:", len(part))
-		b.WriteString(part)
+		text = strconv.AppendInt(text, int64(len(part)), 10)
+		text = append(append(text, ':'), part...)
 	}
-	return sha256.Sum256([]byte(b.String()))
+	return sha256.Sum256(text)
 }
 
 // settle notes whether writing went well, and says so in the log when that changes. The caller holds mu.
