@@ -290,6 +290,7 @@ func (s *Spool) choose() []*segment {
 // merge puts one segment in the place of several.
 func (s *Spool) merge(chosen []*segment) error {
 	into := newSummary(int(s.segmentSize() / 4))
+	fresh := int64(0) // decisions that were not merged before
 	for _, segment := range chosen {
 		data, err := segment.content(0)
 		if err != nil {
@@ -304,6 +305,9 @@ func (s *Spool) merge(chosen []*segment) error {
 			through = f.number
 			if r, ok := d.record(f); ok {
 				into.add(f.number, r)
+				if !segment.summary {
+					fresh += r.Count
+				}
 			} else {
 				s.lost(segment, f.number-1, f.number)
 			}
@@ -321,15 +325,16 @@ func (s *Spool) merge(chosen []*segment) error {
 	if err := errors.Join(os.Rename(first.path+".new", first.path), syncFolder(s.dir)); err != nil {
 		return err
 	}
-	s.replace(chosen, &segment{path: first.path, first: first.first, last: last.last, size: int64(len(data)), summary: true})
+	s.replace(chosen, fresh, &segment{path: first.path, first: first.first, last: last.last, size: int64(len(data)), summary: true})
 	s.options.Log.WithField("decisions", into.decisions()).Warn("spool is full; the oldest decisions were merged and are delivered with less detail")
 	return nil
 }
 
 // replace puts the summary into the list, and removes the files that it stands for.
-func (s *Spool) replace(chosen []*segment, summary *segment) {
+func (s *Spool) replace(chosen []*segment, fresh int64, summary *segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stats.Summarised += fresh
 	var list []*segment
 	for _, segment := range s.segments {
 		switch {

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"portcullis/internal/atomicfile"
 	"portcullis/internal/policyfile"
 	"portcullis/policy"
 )
@@ -59,6 +58,11 @@ func checkPolicies(path string, options policy.Options) (*policy.Bundle, error) 
 func (b *bundles) load() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.loadLocked()
+}
+
+// loadLocked is load for who holds mu.
+func (b *bundles) loadLocked() {
 	sources, err := policyfile.Read(b.path)
 	if err == nil && b.current.Load() != nil && b.failure == "" && slices.EqualFunc(sources, b.sources, same) {
 		b.resume()
@@ -185,30 +189,7 @@ func (b *bundles) keep(sources []policy.Source) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(b.lastGood, data)
+	return atomicfile.Write(b.lastGood, data)
 }
 
 func same(a, b policy.Source) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }
-
-// writeFile replaces the file at path so that after a crash either the old or the new content is
-// there.
-func writeFile(path string, data []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }() // fails when all went well
-	_, err = temporary.Write(data)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}

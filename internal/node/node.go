@@ -26,6 +26,7 @@ import (
 	"portcullis/proxy"
 	"portcullis/proxy/grpcpath"
 	scanner "portcullis/scanner-client"
+	"portcullis/uplink"
 )
 
 // Node is one running portcullisd.
@@ -43,6 +44,12 @@ type Node struct {
 	chain    *scanner.Chain
 	verdicts *scanner.Cache
 	images   runtimeImages
+	runtime  runtime
+
+	// spool, uplink and central are nil where central is not configured.
+	spool   *event.Spool
+	uplink  *uplink.Uplink
+	central *centralPolicies
 
 	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
 	path       *grpcpath.Path
@@ -68,14 +75,14 @@ func New(config Config, options Options) (*Node, error) {
 	}
 	n := &Node{config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now, failed: make(chan error, 2)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	if err := n.build(); err != nil {
+	if err := n.build(options.Version); err != nil {
 		n.cancel()
 		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
 }
 
-func (n *Node) build() error {
+func (n *Node) build(version string) error {
 	config, log := n.config, n.log
 	if err := n.open(); err != nil {
 		return err
@@ -99,14 +106,18 @@ func (n *Node) build() error {
 	}
 	n.onStop(connection.Close)
 	n.images = runtimeImages{cri.NewImageServiceClient(connection)}
+	n.runtime = runtimeClient(connection)
+	if err := n.openCentral(version); err != nil {
+		return err
+	}
 	if err := n.openVerdicts(); err != nil {
 		return err
 	}
-	judge := gate.New(runtimeClient(connection), n.verdicts, n.bundles, events, gate.Options{
+	judge := gate.New(n.runtime, n.verdicts, n.bundles, decisions{n.spool, events}, gate.Options{
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
-		Decided: n.metrics.decided, Now: n.now, Log: log,
+		Decided: n.metrics.decided, Started: n.started(), Now: n.now, Log: log,
 	})
-	n.path = grpcpath.New(connection, proxy.NewGuard(judge, prefetch{n.verdicts}, log), grpcpath.Options{Finished: n.metrics.finished})
+	n.path = grpcpath.New(connection, proxy.NewGuard(judge, prefetch{n.verdicts, n.uplink}, log), grpcpath.Options{Finished: n.metrics.finished})
 	n.onStop(n.drain)
 	n.metrics.observe(n)
 	return nil
@@ -139,11 +150,14 @@ func (n *Node) open() error {
 	return nil
 }
 
-func runtimeClient(connection *grpc.ClientConn) gate.Runtime {
-	return struct {
-		cri.RuntimeServiceClient
-		cri.ImageServiceClient
-	}{cri.NewRuntimeServiceClient(connection), cri.NewImageServiceClient(connection)}
+// runtime is all that the container runtime can do.
+type runtime struct {
+	cri.RuntimeServiceClient
+	cri.ImageServiceClient
+}
+
+func runtimeClient(connection *grpc.ClientConn) runtime {
+	return runtime{cri.NewRuntimeServiceClient(connection), cri.NewImageServiceClient(connection)}
 }
 
 // compileOptions is what of the configuration goes into every bundle.
@@ -161,6 +175,9 @@ func (n *Node) Start() {
 	}
 	n.tasks.Go(func() { n.warm(func(scanner.Image) bool { return true }) })
 	n.tasks.Go(n.snapshotNowAndThen)
+	if n.uplink != nil {
+		n.tasks.Go(func() { n.uplink.Run(n.ctx) })
+	}
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
 
 	go n.serve("socket", func() error { return n.path.Serve(n.socket) })

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"portcullis/internal/atomicfile"
 	"portcullis/policy"
 )
 
@@ -82,7 +83,7 @@ func (o *observations) keep(next map[string]observation) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(o.path, data); err != nil {
+	if err := atomicfile.Write(o.path, data); err != nil {
 		return err
 	}
 	o.dirty = false

@@ -8,6 +8,7 @@ import (
 
 	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/reports"
+	"portcullis/uplink"
 )
 
 const (
@@ -37,6 +38,7 @@ func (n *Node) openVerdicts() error {
 	if err != nil {
 		n.log.WithError(err).Error("verdicts kept from before the start cannot be used; images are looked up again")
 	}
+	n.forgetMissedOfCentral()
 	for _, folder := range n.folders {
 		if err := folder.Restore(folder.index); err != nil {
 			n.log.WithError(err).Error("all reports are read again")
@@ -137,7 +139,7 @@ func (n *Node) warm(wanted func(scanner.Image) bool) {
 	retry := time.NewTicker(warmRetry)
 	defer retry.Stop()
 	for {
-		images, err := n.images.all(n.ctx)
+		images, err := n.images.Images(n.ctx)
 		if err == nil {
 			n.verdicts.Warm(n.ctx, slices.DeleteFunc(images, func(i scanner.Image) bool { return !wanted(i) }))
 			return
@@ -158,8 +160,17 @@ func (n *Node) reportFiles() (files, broken int) {
 	return files, broken
 }
 
-// prefetch looks up an image as soon as it is seen, so that its container need not wait.
-type prefetch struct{ verdicts *scanner.Cache }
+// prefetch looks up an image as soon as it is seen, so that its container need not wait, and tells the
+// uplink.
+type prefetch struct {
+	verdicts *scanner.Cache
+	uplink   *uplink.Uplink // may be nil
+}
 
 // ImageSeen begins the lookup.
-func (p prefetch) ImageSeen(imageID string) { p.verdicts.Prefetch(imageID) }
+func (p prefetch) ImageSeen(imageID string) {
+	p.verdicts.Prefetch(imageID)
+	if p.uplink != nil {
+		p.uplink.ImageSeen()
+	}
+}
