@@ -41,7 +41,8 @@ func run(arguments []string) int {
 		},
 	}
 	command.SetArgs(arguments)
-	command.Flags().StringVar(&configFile, "config", "/etc/portcullis/portcullisd.yaml", "configuration `FILE`")
+	command.AddCommand(joinCommand(&configFile))
+	command.PersistentFlags().StringVar(&configFile, "config", "/etc/portcullis/portcullisd.yaml", "configuration `FILE`")
 	command.Flags().BoolVar(&check, "check", false, "validate the configuration and the policies, then exit")
 	if err := command.Execute(); err != nil {
 		fmt.Fprintf(os.Stderr, "portcullisd: %v\n", err)
