@@ -38,6 +38,7 @@ type Spool struct {
 	ahead   reader     // behind the last batch
 
 	mu       sync.Mutex
+	lock     *os.File
 	loaded   bool // what an earlier run left has been taken in
 	cursor   cursor
 	position *os.File // of the cursor
@@ -76,12 +77,15 @@ const (
 
 // OpenSpool takes up the spool in the folder dir, or begins one. It never fails: while the folder cannot
 // be used, decisions are held in memory and the log says why.
-func OpenSpool(dir string, options SpoolOptions) *Spool {
+func OpenSpool(dir string, options SpoolOptions) *Spool { return openSpool(dir, nil, options) }
+
+// openSpool is OpenSpool for who may hold the folder's lock already.
+func openSpool(dir string, lock *os.File, options SpoolOptions) *Spool {
 	if options.Size == 0 {
 		options.Size = 64 << 20
 	}
 	s := &Spool{
-		dir: dir, options: options, held: newSummary(heldRoom),
+		dir: dir, lock: lock, options: options, held: newSummary(heldRoom),
 		changed: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.mu.Lock()
@@ -224,8 +228,12 @@ func (s *Spool) bytes() int64 {
 
 // load takes in what an earlier run left. The caller holds mu.
 func (s *Spool) load() error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("spool: %w", err)
+	if s.lock == nil {
+		lock, err := lockSpool(s.dir)
+		if err != nil {
+			return err
+		}
+		s.lock = lock
 	}
 	segments, err := listSegments(s.dir)
 	if err != nil {
@@ -441,6 +449,9 @@ func (s *Spool) Close() error {
 	}
 	if s.position != nil {
 		err = errors.Join(err, s.position.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
 	}
 	return err
 }

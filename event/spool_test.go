@@ -398,6 +398,42 @@ func TestAFullDiskIsLoudAndLosesNothing(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// One process is replaced by another, and both answer for a while.
+func TestTwoProcessesAtATimeLoseNothingAndOneDeliversForBoth(t *testing.T) {
+	dir, log := t.TempDir(), logrus.New()
+	record := func(s *event.Spools, n int) {
+		for range n {
+			s.Record(time.Now(), "CreateContainer", container("a"), byPolicy("p"), "")
+		}
+	}
+	before := event.OpenSpools(dir, event.SpoolOptions{Log: log})
+	record(before, 3)
+	after := event.OpenSpools(dir, event.SpoolOptions{Log: log})
+	defer after.Close()
+	record(after, 2)
+	record(before, 4)
+	c := newCentral()
+	deliver := func(s *event.Spools) {
+		for {
+			b, err := s.Next(1000)
+			require.NoError(t, err)
+			if b.Through == b.After {
+				return
+			}
+			require.NoError(t, s.Acknowledge(c.take(b)))
+		}
+	}
+	deliver(after)
+	require.Equal(t, int64(2), c.counts["p"])
+	require.NoError(t, before.Close())
+	require.Eventually(t, func() bool { deliver(after); return c.counts["p"] == 9 }, time.Minute, 100*time.Millisecond)
+	require.Eventually(t, func() bool { deliver(after); return !exists(filepath.Join(dir, "1")) }, time.Minute, 100*time.Millisecond)
+
+	third := event.OpenSpools(dir, event.SpoolOptions{Log: log})
+	defer third.Close()
+	require.DirExists(t, filepath.Join(dir, "1"))
+}
+
 func FuzzSegment(f *testing.F) {
 	dir := f.TempDir()
 	log, _ := test.NewNullLogger()

@@ -46,14 +46,23 @@ func openMirror(dir string, now func() time.Time) (*mirror, error) {
 		return nil, fmt.Errorf("mirror of verdicts: %w", err)
 	}
 	m := &mirror{dir: dir, now: now}
+	return m, m.load()
+}
+
+// load reads the index.
+func (m *mirror) load() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	data, err := os.ReadFile(m.indexFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("mirror of verdicts: %w", err)
+		return fmt.Errorf("mirror of verdicts: %w", err)
 	}
-	if err != nil || json.Unmarshal(data, &m.index) != nil || m.index.Images == nil {
-		m.index = mirrorIndex{Images: map[string]mirrorEntry{}}
+	var index mirrorIndex
+	if err != nil || json.Unmarshal(data, &index) != nil || index.Images == nil {
+		index = mirrorIndex{Images: map[string]mirrorEntry{}}
 	}
-	return m, m.sweep()
+	m.index = index
+	return nil
 }
 
 func (m *mirror) indexFile() string { return filepath.Join(m.dir, "index") }
@@ -64,6 +73,8 @@ func (m *mirror) file(imageID string) string {
 
 // sweep removes files that the index does not know: a crash has left them.
 func (m *mirror) sweep() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	files, err := filepath.Glob(filepath.Join(m.dir, "sha256-*.json"))
 	if err != nil {
 		return err

@@ -157,8 +157,12 @@ func (u *Uplink) Stats() Stats {
 	}
 }
 
-// Run keeps the node connected until ctx ends.
+// Run keeps the node connected until ctx ends. It begins with the mirror as it is on disk then: another
+// process may have kept it until now. It may run again after it has ended.
 func (u *Uplink) Run(ctx context.Context) {
+	if err := errors.Join(u.mirror.load(), u.mirror.sweep()); err != nil {
+		u.options.Log.WithError(err).Error("state folder")
+	}
 	retry := backoff{min: u.options.Times.RetryMin, max: u.options.Times.RetryMax}
 	told := ""
 	for ctx.Err() == nil {

@@ -77,7 +77,7 @@ func (n *Node) openCentral(version string) error {
 			return err
 		}
 	}
-	n.spool = event.OpenSpool(filepath.Join(n.config.State, "spool"), event.SpoolOptions{Size: n.config.Central.SpoolSize, Log: n.log})
+	n.spool = event.OpenSpools(filepath.Join(n.config.State, "spool"), event.SpoolOptions{Size: n.config.Central.SpoolSize, Log: n.log})
 	n.onStop(n.spool.Close)
 	n.central = &centralPolicies{bundles: n.bundles, file: filepath.Join(n.config.Policies, centralFile), stateFile: filepath.Join(n.config.CentralDir(), "bundle.json")}
 	var err error
@@ -88,11 +88,23 @@ func (n *Node) openCentral(version string) error {
 	return err
 }
 
+// connect keeps the node connected to central until disconnect or the node's end. Of two processes on one
+// state folder only one may be connected.
+func (n *Node) connect() {
+	if n.uplink == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	ended := make(chan struct{})
+	n.tasks.Go(func() { defer close(ended); n.uplink.Run(ctx) })
+	n.disconnect = func() { cancel(); <-ended }
+}
+
 // info describes the node to central.
 func (n *Node) info(ctx context.Context, version string) *portcullisv1.NodeInfo {
 	info := n.config.NodeInfo(version)
 	if answer, err := n.runtime.Version(ctx, &cri.VersionRequest{}); err == nil {
-		info.RuntimeVersion = answer.GetRuntimeName() + " " + answer.GetRuntimeVersion()
+		info.RuntimeVersion = strings.TrimSpace(answer.GetRuntimeName() + " " + answer.GetRuntimeVersion())
 	}
 	return info
 }
@@ -144,7 +156,7 @@ func (n *Node) forgetMissedOfCentral() {
 
 // decisions is who is told of Alerts and Blocks: the spool, if there is one, and then the journal.
 type decisions struct {
-	spool    *event.Spool
+	spool    *event.Spools
 	recorder *event.Recorder
 }
 

@@ -47,9 +47,11 @@ type Node struct {
 	runtime  runtime
 
 	// spool, uplink and central are nil where central is not configured.
-	spool   *event.Spool
+	spool   *event.Spools
 	uplink  *uplink.Uplink
 	central *centralPolicies
+	// disconnect ends what connect began.
+	disconnect func()
 
 	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
 	path       *grpcpath.Path
@@ -175,9 +177,7 @@ func (n *Node) Start() {
 	}
 	n.tasks.Go(func() { n.warm(func(scanner.Image) bool { return true }) })
 	n.tasks.Go(n.snapshotNowAndThen)
-	if n.uplink != nil {
-		n.tasks.Go(func() { n.uplink.Run(n.ctx) })
-	}
+	n.connect()
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
 
 	go n.serve("socket", func() error { return n.path.Serve(n.socket) })
