@@ -155,5 +155,5 @@ func (d *decoder) record(f frame) (*Record, bool) {
 
 func repeatOf(number int64, at time.Time) []byte {
 	content := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(number)) //nolint:gosec // counts from 1
-	return binary.BigEndian.AppendUint64(content, uint64(at.UnixMicro()))         //nolint:gosec // read back as it is
+	return binary.BigEndian.AppendUint64(content, uint64(at.UnixMicro()))        
 }

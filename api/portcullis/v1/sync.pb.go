@@ -24,7 +24,10 @@ const (
 
 type JoinRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Token string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// As central showed it: pcj_ID.SECRET.FINGERPRINT, the last of them the SHA-256 of the public key
+	// (SubjectPublicKeyInfo) of central's authority in lower-case hexadecimal digits. Central presents that
+	// authority's certificate in its TLS handshake, so that the node knows whom it talks to.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// PKCS #10 certificate request, DER; only its key counts.
 	CertificateRequest []byte    `protobuf:"bytes,2,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
 	Info               *NodeInfo `protobuf:"bytes,3,opt,name=info,proto3" json:"info,omitempty"`
@@ -338,7 +341,8 @@ type SyncRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the bundle that the node holds, 0 for none. Central sends the newest if that is another.
 	Bundle int64 `protobuf:"varint,1,opt,name=bundle,proto3" json:"bundle,omitempty"`
-	// Of all verdicts that the node holds, as the last SyncResponse or GetVerdictsResponse gave it.
+	// Of all verdicts that the node holds, as the last VerdictChanges that it has worked off gave it; 0 for
+	// none. Images whose verdict it has never been told it asks for itself.
 	Verdicts      int64 `protobuf:"varint,2,opt,name=verdicts,proto3" json:"verdicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1004,7 +1008,7 @@ func (x *GetVerdictsResponse) GetVerdicts() []*ImageVerdict {
 type ImageVerdict struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ImageId string                 `protobuf:"bytes,1,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
-	// verdict.Verdict in its JSON form; empty when the image was not scanned.
+	// A verdict file, as verdict.Write writes it; empty when the image was not scanned.
 	Verdict []byte `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	// Set when the verdict is not all that there is, because a report could not be read: why.
 	Incomplete    string `protobuf:"bytes,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
@@ -1068,10 +1072,10 @@ type UploadDecisionsRequest struct {
 	// Identifies the spool; a node that lost its spool begins another.
 	Spool string `protobuf:"bytes,1,opt,name=spool,proto3" json:"spool,omitempty"`
 	// The batch holds the spool's records with numbers above after up to and including through. Central
-	// skips a batch whose through it has, and refuses one whose after is beyond what it has.
+	// takes it if after is exactly the last number that it has, 0 for a spool that it does not know.
 	After   int64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
 	Through int64 `protobuf:"varint,3,opt,name=through,proto3" json:"through,omitempty"`
-	// At most 1,000.
+	// At most 1,000; none where the node could not read its records any more.
 	Decisions     []*FoldedDecision `protobuf:"bytes,4,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1192,7 +1196,8 @@ func (x *FoldedDecision) GetSummarised() bool {
 
 type UploadDecisionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Central has all records of the spool up to and including this one.
+	// Central has all records of the spool up to and including this one. A node that hears of less than it
+	// was told before, as from a restored database, goes on with another spool.
 	Through       int64 `protobuf:"varint,1,opt,name=through,proto3" json:"through,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -68,8 +68,9 @@ type SyncServiceClient interface {
 	ReportInventory(context.Context, *v1.ReportInventoryRequest) (*v1.ReportInventoryResponse, error)
 	// GetVerdicts returns what is known of images, for any number of images at a time up to 100.
 	GetVerdicts(context.Context, *v1.GetVerdictsRequest) (*v1.GetVerdictsResponse, error)
-	// UploadDecisions takes what the node's spool holds. A batch that central has already is skipped, so
-	// a node repeats what was not answered.
+	// UploadDecisions takes what the node's spool holds. A batch is taken whole, and only if it begins where
+	// what central has of the spool ends; of any other nothing is taken. Either way the answer says what
+	// central has, so a node repeats what was not answered and goes on from there.
 	UploadDecisions(context.Context, *v1.UploadDecisionsRequest) (*v1.UploadDecisionsResponse, error)
 	// ReportStarts says which containers were let start, for previews of policies. Reports may get lost.
 	ReportStarts(context.Context, *v1.ReportStartsRequest) (*v1.ReportStartsResponse, error)
@@ -231,8 +232,9 @@ type SyncServiceHandler interface {
 	ReportInventory(context.Context, *v1.ReportInventoryRequest) (*v1.ReportInventoryResponse, error)
 	// GetVerdicts returns what is known of images, for any number of images at a time up to 100.
 	GetVerdicts(context.Context, *v1.GetVerdictsRequest) (*v1.GetVerdictsResponse, error)
-	// UploadDecisions takes what the node's spool holds. A batch that central has already is skipped, so
-	// a node repeats what was not answered.
+	// UploadDecisions takes what the node's spool holds. A batch is taken whole, and only if it begins where
+	// what central has of the spool ends; of any other nothing is taken. Either way the answer says what
+	// central has, so a node repeats what was not answered and goes on from there.
 	UploadDecisions(context.Context, *v1.UploadDecisionsRequest) (*v1.UploadDecisionsResponse, error)
 	// ReportStarts says which containers were let start, for previews of policies. Reports may get lost.
 	ReportStarts(context.Context, *v1.ReportStartsRequest) (*v1.ReportStartsResponse, error)
