@@ -22,7 +22,7 @@ const (
 	// with the caller's bound they keep memory and messages small. What may have been delivered is not
 	// merged, so that a batch is also small beside the spool.
 	maxBatch   = 50_000
-	batchBytes = 4 << 20
+	batchBytes = 1 << 20
 )
 
 // reader is where the next batch begins, and what repeats there may refer to.
@@ -226,8 +226,9 @@ func (b *builder) room() bool {
 	return len(b.batch.Records) < b.most && b.size < b.bytes && b.count < maxBatch
 }
 
-func (b *builder) add(r *Record, size int) {
+func (b *builder) add(f *found, size int) {
 	b.count++
+	r := &f.Record
 	key := batchKey{
 		likeness{r.Action, r.Policy, r.Reason, r.Operation, r.Namespace, r.Container, r.ImageID},
 		r.Because, r.Image, r.Pod, r.PodUID, r.PodAddress, r.Revision, r.Cluster, r.Summarised,
@@ -242,10 +243,10 @@ func (b *builder) add(r *Record, size int) {
 		}
 		return
 	}
-	own := *r
-	b.byKey[key] = &own
-	b.batch.Records = append(b.batch.Records, &own)
-	b.size += size
+	own := f.complete()
+	b.byKey[key] = own
+	b.batch.Records = append(b.batch.Records, own)
+	b.size += max(size, len(f.text))
 }
 
 // shrink merges the oldest segments until the spool is as small as it should be. What may have been

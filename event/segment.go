@@ -121,39 +121,67 @@ func (s *segment) content(offset int64) ([]byte, error) {
 	return data, err
 }
 
-// decoder turns the frames of one segment into records.
-type decoder struct{ wholes map[int64]*Record }
+// decoder turns the frames of one segment into records. It remembers those that repeats may refer to, as
+// text: unpacked, the evidence takes many times the room.
+type decoder struct{ wholes map[int64]remembered }
+
+// remembered is a whole record: its head, which lacks what takes room, and all of it as text.
+type remembered struct {
+	head Record
+	text []byte
+}
+
+// found is one decision as it was found in a frame.
+type found struct {
+	Record
+	text []byte // of a repeat: the whole record
+}
+
+// complete returns the record with all that belongs to it.
+func (f *found) complete() *Record {
+	r := f.Record
+	if f.text == nil {
+		return &r
+	}
+	var original Record
+	if err := json.Unmarshal(f.text, &original); err == nil { // it was read before
+		r.Matches, r.Asks = original.Matches, original.Asks
+	}
+	return &r
+}
 
 // record returns the decision in a frame, false when it cannot be known.
-func (d *decoder) record(f frame) (*Record, bool) {
+func (d *decoder) record(f frame) (*found, bool) {
 	switch f.kind {
 	case whole:
-		r := &Record{}
-		if err := json.Unmarshal(f.content, r); err != nil || r.Count < 1 {
+		var r Record
+		if err := json.Unmarshal(f.content, &r); err != nil || r.Count < 1 {
 			return nil, false
 		}
 		if d.wholes == nil {
-			d.wholes = map[int64]*Record{}
+			d.wholes = map[int64]remembered{}
 		}
-		d.wholes[f.number] = r
-		return r, true
+		head := r
+		head.Matches, head.Asks = nil, nil
+		d.wholes[f.number] = remembered{head, f.content}
+		return &found{Record: r}, true
 	case again:
 		if len(f.content) != 16 {
 			return nil, false
 		}
-		of := d.wholes[int64(binary.BigEndian.Uint64(f.content))] //nolint:gosec // a key only
-		if of == nil {
+		of, ok := d.wholes[int64(binary.BigEndian.Uint64(f.content))] //nolint:gosec // a key only
+		if !ok {
 			return nil, false
 		}
-		r := *of
+		r := of.head
 		at := time.UnixMicro(int64(binary.BigEndian.Uint64(f.content[8:]))).UTC() //nolint:gosec // as it was written
 		r.Count, r.First, r.Last = 1, at, at
-		return &r, true
+		return &found{r, of.text}, true
 	}
 	return nil, false
 }
 
 func repeatOf(number int64, at time.Time) []byte {
 	content := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(number)) //nolint:gosec // counts from 1
-	return binary.BigEndian.AppendUint64(content, uint64(at.UnixMicro()))        
+	return binary.BigEndian.AppendUint64(content, uint64(at.UnixMicro()))
 }

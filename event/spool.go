@@ -115,7 +115,7 @@ func (s *Spool) Record(at time.Time, operation string, c *policy.Container, d *p
 			return
 		}
 	}
-	s.held.add(0, r)
+	s.held.add(0, &found{Record: *r})
 	s.stats.Held++
 }
 
@@ -406,7 +406,7 @@ func (s *Spool) recover() {
 func (s *Spool) hold(rest []*merged) {
 	s.held, s.stats.Held = newSummary(heldRoom), 0
 	for _, m := range rest {
-		s.held.add(0, &m.Record)
+		s.held.add(0, &found{Record: m.Record})
 		s.stats.Held += m.Count
 	}
 }

@@ -149,7 +149,7 @@ func killed(t *testing.T, dir, round string) int64 {
 
 // What is counted is what was decided, whatever gets lost, comes twice or is cut short.
 func TestCountsAreExactOverCrashesLostAnswersAndRepeatedBatches(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			size := int64(64<<10) << random.IntN(3)
@@ -218,7 +218,7 @@ func TestAFullSpoolMergesTheOldestAndCountsThemAll(t *testing.T) {
 	dir := t.TempDir()
 	s, hook := openSpool(t, dir, size)
 	made := int64(0)
-	for range 3000 { // every one different, as an attacker would have it
+	for range 1500 { // every one different, as an attacker would have it
 		s.Record(time.Now(), "CreateContainer", container(fmt.Sprint("flood-", made)), byPolicy(fmt.Sprint("policy ", made%5)), "")
 		made++
 		s.Merge()
@@ -241,7 +241,7 @@ func TestAFullSpoolMergesTheOldestAndCountsThemAll(t *testing.T) {
 	c.drain(t, s)
 	total := int64(0)
 	for name, n := range c.counts {
-		require.Equal(t, int64(600), n, name)
+		require.Equal(t, int64(300), n, name)
 		total += n
 	}
 	require.Equal(t, made, total)

@@ -37,13 +37,14 @@ func newSummary(room int) *summary {
 }
 
 // add takes in a record. Numbers must grow.
-func (s *summary) add(number int64, r *Record) {
+func (s *summary) add(number int64, f *found) {
+	r := &f.Record
 	like := likeness{r.Action, r.Policy, r.Reason, r.Operation, r.Namespace, r.Container, r.ImageID}
 	if m, ok := s.alike[like]; ok {
 		m.merge(number, r)
 		return
 	}
-	reduced := r.reduced()
+	reduced := f.complete().reduced()
 	if r.ImageID == "" && r.Namespace == "" { // merged without them before
 		s.addOther(number, &reduced)
 		return

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// reportedImages bounds the images of one report.
+	// reportedImages bounds the images of one report, and reportedBytes what is told of them.
 	reportedImages = 1000
+	reportedBytes  = 1 << 20
 	// maxNames and maxNameLength bound what is told of an image's names.
 	maxNames      = 50
 	maxNameLength = 512
@@ -122,7 +123,11 @@ func (u *Uplink) reportInventory(ctx context.Context, c portcullisv1connect.Sync
 	slices.SortFunc(added, func(a, b *portcullisv1.PresentImage) int { return cmp.Compare(a.GetId(), b.GetId()) })
 	for complete || len(added)+len(removed) > 0 {
 		request := &portcullisv1.ReportInventoryRequest{Complete: complete}
-		request.Added, added = added[:min(len(added), reportedImages)], added[min(len(added), reportedImages):]
+		size := 0
+		for len(added) > 0 && len(request.GetAdded()) < reportedImages && size < reportedBytes {
+			size += proto.Size(added[0])
+			request.Added, added = append(request.Added, added[0]), added[1:]
+		}
 		request.RemovedIds, removed = removed[:min(len(removed), reportedImages)], removed[min(len(removed), reportedImages):]
 		err := u.insist(ctx, "ReportInventory", func(ctx context.Context) error {
 			_, err := c.ReportInventory(ctx, request)

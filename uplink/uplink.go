@@ -193,15 +193,16 @@ func (u *Uplink) Run(ctx context.Context) {
 	}
 }
 
-// refused says that central knows the node's certificate no more.
+// refused says that the node's certificate is of no use any more.
 func refused(err error) bool {
 	code := connect.CodeOf(err)
-	return code == connect.CodePermissionDenied || code == connect.CodeUnauthenticated
+	return errors.Is(err, errExpired) || code == connect.CodePermissionDenied || code == connect.CodeUnauthenticated
 }
 
 var (
 	errSilent  = errors.New("central has been silent for too long")
 	errRenewed = errors.New("the node has a new certificate")
+	errExpired = errors.New("the node's certificate has expired")
 	errEnded   = errors.New("central has ended the stream")
 	errStale   = errors.New("central's policy file is not as it was written; it is asked for again")
 )
@@ -212,6 +213,9 @@ func (u *Uplink) session(ctx context.Context) (bool, error) {
 	id, err := readIdentity(u.options.Dir)
 	if err != nil {
 		return false, err
+	}
+	if now := u.options.Now(); now.After(id.leaf.NotAfter) {
+		return false, fmt.Errorf("%w on %s; this machine's clock says %s", errExpired, id.leaf.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	connection := dial(u.options.Address, id, u.options.Now)
 	defer connection.close()

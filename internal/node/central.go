@@ -197,6 +197,22 @@ func (p *centralPolicies) Bundle() int64 {
 	return applied.Number
 }
 
+// fileHeading is how central's file begins.
+const fileHeading = "# Bundle "
+
+// mine makes sure that a file which an operator happens to have named so is not overwritten.
+func (p *centralPolicies) mine() error {
+	_, err := os.Stat(p.stateFile)
+	if err == nil {
+		return nil
+	}
+	text, err := os.ReadFile(p.file)
+	if err == nil && !strings.HasPrefix(string(text), fileHeading) {
+		return fmt.Errorf("policies: %s is the node's own, and central's policies are to stand there; rename it", p.file)
+	}
+	return nil
+}
+
 func digest(data []byte, exists bool) string {
 	if !exists {
 		return ""
@@ -209,7 +225,10 @@ func digest(data []byte, exists bool) string {
 func (p *centralPolicies) Apply(number int64, documents string) error {
 	var data []byte
 	if strings.TrimSpace(documents) != "" {
-		data = fmt.Appendf(nil, "# Bundle %d of central. Written by portcullisd: changes are overwritten.\n%s", number, documents)
+		data = fmt.Appendf(nil, "%s%d of central. Written by portcullisd: changes are overwritten.\n%s", fileHeading, number, documents)
+	}
+	if err := p.mine(); err != nil {
+		return err
 	}
 	if err := p.bundles.replace(p.file, data); err != nil {
 		return err

@@ -121,6 +121,17 @@ func TestAFileOfCentralThatSomebodyEditedIsWrittenAnew(t *testing.T) {
 	})
 }
 
+func TestAnOperatorsOwnFileOfThatNameIsNotOverwritten(t *testing.T) {
+	central := uplinktest.New(t)
+	central.SetBundle(1, named("from central", riskyImage("Immediate")))
+	d := member(t, central, map[string]string{"policies/central.yaml": riskyImage("Immediate")})
+	within(t, func() bool { return central.State().GetRejectedBundle() == 1 })
+	require.Contains(t, central.State().GetRejection(), "central.yaml is the node's own")
+	text, err := os.ReadFile(filepath.Join(d.config.Policies, "central.yaml"))
+	require.NoError(t, err)
+	require.Equal(t, riskyImage("Immediate"), string(text))
+}
+
 func TestWithoutCentralNoSpoolIsWritten(t *testing.T) {
 	d := start(t, map[string]string{"policies/a.yaml": riskyImage("Immediate"), "reports/r.json": report})
 	d.eventually(t, codes.PermissionDenied)
