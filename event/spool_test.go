@@ -383,7 +383,7 @@ func TestAFullDiskIsLoudAndLosesNothing(t *testing.T) {
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skip("mounting needs root: ", err)
 	}
-	defer func() { require.NoError(t, syscall.Unmount(dir, 0)) }()
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
 	s, hook := openSpool(t, dir, 0)
 	for n := range 500 {
 		s.Record(time.Now(), "CreateContainer", container(fmt.Sprint(n)), byPolicy("p"), "")
