@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
@@ -68,7 +69,7 @@ func (c *Config) validateCentral(doc *strictyaml.Document) strictyaml.Problems {
 func (c *Config) CentralDir() string { return filepath.Join(c.State, "central") }
 
 // openCentral makes the spool and the uplink, if central is configured.
-func (n *Node) openCentral(version string) error {
+func (n *Node) openCentral(connection *grpc.ClientConn, version string) error {
 	if n.config.Central.Address == "" {
 		return nil
 	}
@@ -80,9 +81,10 @@ func (n *Node) openCentral(version string) error {
 	n.spool = event.OpenSpools(filepath.Join(n.config.State, "spool"), event.SpoolOptions{Size: n.config.Central.SpoolSize, Log: n.log})
 	n.onStop(n.spool.Close)
 	n.central = &centralPolicies{bundles: n.bundles, file: filepath.Join(n.config.Policies, centralFile), stateFile: filepath.Join(n.config.CentralDir(), "bundle.json")}
+	runtime := cri.NewRuntimeServiceClient(connection)
 	var err error
 	n.uplink, err = uplink.New(uplink.Options{
-		Address: n.config.Central.Address, Dir: n.config.CentralDir(), Info: func(ctx context.Context) *portcullisv1.NodeInfo { return n.info(ctx, version) },
+		Address: n.config.Central.Address, Dir: n.config.CentralDir(), Info: func(ctx context.Context) *portcullisv1.NodeInfo { return n.config.describe(ctx, runtime, version) },
 		Policies: n.central, Images: n.images, Spool: n.spool, VerdictsChanged: n.centralVerdictsChanged, Now: n.now, Log: n.log,
 	})
 	return err
@@ -100,10 +102,10 @@ func (n *Node) connect() {
 	n.disconnect = func() { cancel(); <-ended }
 }
 
-// info describes the node to central.
-func (n *Node) info(ctx context.Context, version string) *portcullisv1.NodeInfo {
-	info := n.config.NodeInfo(version)
-	if answer, err := n.runtime.Version(ctx, &cri.VersionRequest{}); err == nil {
+// describe describes the node to central.
+func (c *Config) describe(ctx context.Context, runtime cri.RuntimeServiceClient, version string) *portcullisv1.NodeInfo {
+	info := c.NodeInfo(version)
+	if answer, err := runtime.Version(ctx, &cri.VersionRequest{}); err == nil {
 		info.RuntimeVersion = strings.TrimSpace(answer.GetRuntimeName() + " " + answer.GetRuntimeVersion())
 	}
 	return info

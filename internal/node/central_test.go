@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 
+	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/uplink"
 	"portcullis/uplink/uplinktest"
 )
@@ -44,8 +45,15 @@ func TestCentralsPoliciesAndVerdictsRuleTheNodeAndDecisionsArrive(t *testing.T) 
 	within(t, func() bool { return central.State().GetBundle() == 1 })
 	require.Equal(t, "fake", central.State().GetInfo().GetRuntimeVersion())
 	require.NotEmpty(t, central.State().GetInfo().GetKernelVersion())
-	within(t, func() bool { return central.Count() > 0 })
-	e := central.Decisions()[0].GetEvent()
+	var e *portcullisv1.Event
+	within(t, func() bool { // before the verdict was there it may have been an alert
+		for _, d := range central.Decisions() {
+			if d.GetEvent().GetAction() == portcullisv1.Action_ACTION_BLOCK {
+				e = d.GetEvent()
+			}
+		}
+		return e != nil
+	})
 	require.Equal(t, []string{"no criticals", "n", "p", imageID}, []string{e.GetPolicy(), e.GetNamespace(), e.GetPod(), e.GetImageId()})
 	require.Contains(t, e.GetMessage(), "Portcullis blocked this container")
 

@@ -44,7 +44,6 @@ type Node struct {
 	chain    *scanner.Chain
 	verdicts *scanner.Cache
 	images   runtimeImages
-	runtime  runtime
 
 	// spool, uplink and central are nil where central is not configured.
 	spool   *event.Spools
@@ -77,14 +76,14 @@ func New(config Config, options Options) (*Node, error) {
 	}
 	n := &Node{config: config, log: options.Log, metrics: newMetrics(options.Version), now: options.Now, failed: make(chan error, 2)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	if err := n.build(options.Version); err != nil {
+	if err := n.build(options); err != nil {
 		n.cancel()
 		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
 }
 
-func (n *Node) build(version string) error {
+func (n *Node) build(options Options) error {
 	config, log := n.config, n.log
 	if err := n.open(); err != nil {
 		return err
@@ -108,14 +107,13 @@ func (n *Node) build(version string) error {
 	}
 	n.onStop(connection.Close)
 	n.images = runtimeImages{cri.NewImageServiceClient(connection)}
-	n.runtime = runtimeClient(connection)
-	if err := n.openCentral(version); err != nil {
+	if err := n.openCentral(connection, options.Version); err != nil {
 		return err
 	}
 	if err := n.openVerdicts(); err != nil {
 		return err
 	}
-	judge := gate.New(n.runtime, n.verdicts, n.bundles, decisions{n.spool, events}, gate.Options{
+	judge := gate.New(runtimeClient(connection), n.verdicts, n.bundles, decisions{n.spool, events}, gate.Options{
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
 		Decided: n.metrics.decided, Started: n.started(), Now: n.now, Log: log,
 	})
@@ -152,14 +150,11 @@ func (n *Node) open() error {
 	return nil
 }
 
-// runtime is all that the container runtime can do.
-type runtime struct {
-	cri.RuntimeServiceClient
-	cri.ImageServiceClient
-}
-
-func runtimeClient(connection *grpc.ClientConn) runtime {
-	return runtime{cri.NewRuntimeServiceClient(connection), cri.NewImageServiceClient(connection)}
+func runtimeClient(connection *grpc.ClientConn) gate.Runtime {
+	return struct {
+		cri.RuntimeServiceClient
+		cri.ImageServiceClient
+	}{cri.NewRuntimeServiceClient(connection), cri.NewImageServiceClient(connection)}
 }
 
 // compileOptions is what of the configuration goes into every bundle.
