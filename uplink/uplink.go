@@ -103,6 +103,11 @@ type Uplink struct {
 	connected atomic.Bool
 	uploaded  atomic.Int64
 
+	// tried is closed when the first attempt to connect has ended, well or not. Until then central is not
+	// away: a restart of the node is no reason to take every new image for unknown.
+	tried     chan struct{}
+	triedOnce sync.Once
+
 	seen    chan struct{} // an image was pulled
 	changes changes
 }
@@ -131,6 +136,7 @@ func New(options Options) (*Uplink, error) {
 		starts:  starts{folds: map[startKey]*portcullisv1.Start{}},
 		changes: changes{wake: make(chan struct{}, 1), ids: map[string]bool{}},
 		seen:    make(chan struct{}, 1),
+		tried:   make(chan struct{}),
 	}, nil
 }
 
@@ -168,6 +174,7 @@ func (u *Uplink) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		wasConnected, err := u.session(ctx)
+		u.triedOnce.Do(func() { close(u.tried) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -243,6 +250,7 @@ func (u *Uplink) session(ctx context.Context) (bool, error) {
 	}
 	u.client.Store(&client{connection.client})
 	u.connected.Store(true)
+	u.triedOnce.Do(func() { close(u.tried) })
 	u.options.Log.WithField("central", u.options.Address).WithField("bundle", bundle).Info("connected to central")
 	for _, task := range []func(context.Context, portcullisv1connect.SyncServiceClient) error{
 		u.keepReportingState, u.keepInventory, u.upload, u.reportStarts,

@@ -275,6 +275,28 @@ func TestAnImageThatCentralHasNotToldOfIsAskedForAtOnce(t *testing.T) {
 	require.Len(t, v.Vulnerabilities, 1)
 }
 
+// A restart of the node is no reason to take an image for one that cannot be judged.
+func TestAnImageThatIsAskedForWhileTheNodeConnectsWaitsForCentral(t *testing.T) {
+	n := newNode(t, uplinktest.New(t))
+	n.central.SetVerdict(image("e"), verdictOf(image("e"), "CVE-2021-44228"), "")
+	asked := make(chan struct{})
+	n.central.SetFault(func(_ context.Context, method string) error {
+		if method == "ReportState" {
+			<-asked
+		}
+		return nil
+	})
+	n.run(t, quick)
+	answer := make(chan error)
+	go func() {
+		_, err := n.Verdict(t.Context(), scanner.Image{ID: image("e")})
+		answer <- err
+	}()
+	eventually(t, func() bool { return n.central.Calls("ReportState") > 0 })
+	close(asked)
+	require.NoError(t, <-answer)
+}
+
 func TestVerdictsOfImagesThatAreGoneAreRemoved(t *testing.T) {
 	n := newNode(t, uplinktest.New(t))
 	n.images.set(image("a"), image("b"))

@@ -137,6 +137,10 @@ func (u *Uplink) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	if v, known, err := u.mirror.get(wanted.GetId()); known {
 		return v, err
 	}
+	select {
+	case <-u.tried:
+	case <-ctx.Done():
+	}
 	c := u.client.Load()
 	if c == nil {
 		return nil, fmt.Errorf("%w: %w", scanner.ErrUnreadable, ErrAway) // of this image only: others are in the mirror
