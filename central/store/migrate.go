@@ -25,7 +25,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	dialect := goose.DialectSQLite3
 	if s.dialect == postgres {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker() // replicas may start at the same time
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // replicas may start at the same time
 		if err != nil {
 			return err
 		}
