@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -49,7 +50,7 @@ func hashPassword(ctx context.Context, password string) (string, error) {
 
 // nobody's password is not known to anyone. Whoever has no hash is compared with it, so that the time an
 // answer takes does not tell who exists.
-var nobody, _ = argon2id.CreateHash(rand.Text(), effort)
+var nobody = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(rand.Text(), effort) })
 
 func passwordIs(ctx context.Context, password, hash string) (bool, error) {
 	release, err := hashSlot(ctx)
@@ -57,11 +58,14 @@ func passwordIs(ctx context.Context, password, hash string) (bool, error) {
 		return false, err
 	}
 	defer release()
-	if hash == "" {
-		_, err := argon2id.ComparePasswordAndHash(password, nobody)
+	if hash != "" {
+		return argon2id.ComparePasswordAndHash(password, hash)
+	}
+	if hash, err = nobody(); err != nil {
 		return false, err
 	}
-	return argon2id.ComparePasswordAndHash(password, hash)
+	_, err = argon2id.ComparePasswordAndHash(password, hash)
+	return false, err
 }
 
 // checkPassword says what is wrong with a new password, if anything is.
@@ -86,33 +90,35 @@ func checkPassword(field, password, user string) []*portcullisv1.FieldProblem {
 const FirstAdminName = "admin"
 
 // FirstAdmin makes the first user when there is none, and returns the password; otherwise it is empty.
-func FirstAdmin(ctx context.Context, s *store.Store, now func() time.Time) (password string, err error) {
-	oneTime := rand.Text()
-	hash, err := hashPassword(ctx, oneTime)
+func FirstAdmin(ctx context.Context, s *store.Store, now time.Time) (password string, err error) {
+	var users []store.User
+	err = s.Read(ctx, func(tx *store.Tx) error { users, err = tx.Users(ctx); return err })
+	if err != nil || len(users) > 0 {
+		return "", err
+	}
+	password = rand.Text()
+	hash, err := hashPassword(ctx, password)
 	if err != nil {
 		return "", err
 	}
-	ctx = bySystem(ctx, "FirstAdmin", now())
-	err = s.Tx(ctx, func(tx *store.Tx) error {
-		password = ""
-		users, err := tx.Users(ctx)
-		if err != nil || len(users) > 0 {
-			return err
-		}
-		password = oneTime
-		u := store.User{Name: FirstAdminName, Role: Admin.String(), PasswordHash: hash, MustChangePassword: true, CreateTime: now()}
-		if err := tx.CreateUser(ctx, u); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, "user", u.Name, nil, toUser(u))
-	})
+	ctx = bySystem(ctx, "FirstAdmin", now)
+	err = s.Tx(ctx, func(tx *store.Tx) error { return createAdmin(ctx, tx, hash, now) })
 	if errors.Is(err, store.ErrExists) { // another replica was faster
 		return "", nil
 	}
 	return password, err
 }
 
+func createAdmin(ctx context.Context, tx *store.Tx, hash string, now time.Time) error {
+	u := store.User{Name: FirstAdminName, Role: Admin.String(), PasswordHash: hash, MustChangePassword: true, CreateTime: now}
+	if err := tx.CreateUser(ctx, u); err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, "user", u.Name, nil, toUser(u))
+}
+
 // ResetPassword gives a user a new one-time password, lets them log in again and ends their sessions.
+// The user admin is made, and made admin, where that is not so: whoever can run this is never kept out.
 func ResetPassword(ctx context.Context, s *store.Store, name string, now time.Time) (password string, err error) {
 	password = rand.Text()
 	hash, err := hashPassword(ctx, password)
@@ -122,13 +128,19 @@ func ResetPassword(ctx context.Context, s *store.Store, name string, now time.Ti
 	ctx = bySystem(ctx, "ResetPassword", now)
 	return password, s.Tx(ctx, func(tx *store.Tx) error {
 		u, err := tx.User(ctx, strings.ToLower(name))
+		if errors.Is(err, store.ErrNotFound) && name == FirstAdminName {
+			return createAdmin(ctx, tx, hash, now)
+		}
 		if err != nil {
 			return err
 		}
-		if u.External {
-			return fmt.Errorf("user %q logs in by OIDC and has no password", u.Name)
-		}
 		before := toUser(u)
+		if u.Name == FirstAdminName {
+			u.Role, u.External, u.Subject = Admin.String(), false, ""
+		}
+		if u.External {
+			return fmt.Errorf("user %q logs in by OIDC and has no password; reset that of %s", u.Name, FirstAdminName)
+		}
 		u.PasswordHash, u.MustChangePassword, u.Disabled = hash, true, false
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"connectrpc.com/connect"
 )
@@ -32,9 +33,10 @@ type Principal struct {
 	// MustChangePassword is set for a user who may do nothing else.
 	MustChangePassword bool
 
-	expired bool   // the node's certificate
-	session []byte // hash of the session's secret
-	why     error  // why what the caller proved was worth nothing
+	expired bool      // the node's certificate
+	session []byte    // hash of the session's secret
+	expires time.Time // the session or token, at the latest
+	why     error     // why what the caller proved was worth nothing
 }
 
 // Actor is how the audit log names the principal.

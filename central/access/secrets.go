@@ -86,7 +86,7 @@ func (g *Guard) session(ctx context.Context, tx *store.Tx, hash []byte, p Princi
 		return p, nil, nil
 	}
 	p.Kind, p.Name, p.Role = User, user.Name, ParseRole(user.Role)
-	p.MustChangePassword, p.session = user.MustChangePassword, hash
+	p.MustChangePassword, p.session, p.expires = user.MustChangePassword, hash, session.ExpireTime
 	if now.Sub(session.LastUseTime) < useResolution {
 		return p, nil, nil
 	}
@@ -111,7 +111,7 @@ func (g *Guard) token(ctx context.Context, tx *store.Tx, hash []byte, p Principa
 		p.why = errToken
 		return p, nil, nil
 	}
-	p.Kind, p.Name, p.TokenID = Token, user.Name, token.ID
+	p.Kind, p.Name, p.TokenID, p.expires = Token, user.Name, token.ID, token.ExpireTime
 	p.Role = min(ParseRole(token.Role), ParseRole(user.Role)) // the user may have less now
 	if now.Sub(token.LastUseTime) < useResolution {
 		return p, nil, nil

@@ -60,3 +60,11 @@ func encode(value any) (string, error) {
 	text, err := json.Marshal(value)
 	return string(text), err
 }
+
+// As returns a context in which somebody else acts, by the same call: who proved only in the call who
+// they are.
+func As(ctx context.Context, name string) context.Context {
+	actor, _ := ctx.Value(actorKey{}).(Actor)
+	actor.Name = name
+	return With(ctx, actor)
+}

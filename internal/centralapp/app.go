@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portcullis/central/access"
+	"portcullis/central/audit"
 	"portcullis/central/pki"
 	"portcullis/central/store"
 )
@@ -37,6 +38,10 @@ type App struct {
 	store *store.Store
 	pki   *pki.PKI
 	guard *access.Guard
+
+	audit    *audit.Service
+	sessions *access.Sessions
+	users    *access.Users
 
 	listener  net.Listener
 	http      net.Listener // nil when no metrics are served
@@ -80,7 +85,7 @@ func (a *App) build(options Options) error {
 		return err
 	}
 	a.onStop(a.store.Close)
-	password, err := access.FirstAdmin(a.ctx, a.store, a.now)
+	password, err := access.FirstAdmin(a.ctx, a.store, a.now())
 	if err != nil {
 		return err
 	}
@@ -94,7 +99,18 @@ func (a *App) build(options Options) error {
 		return err
 	}
 	a.guard = access.NewGuard(a.store, noNodes{}, a.pki, access.GuardOptions{Idle: a.config.Sessions.Idle, Now: a.now, Log: a.log})
-	return nil
+	return a.buildServices()
+}
+
+// buildServices makes what mountServices mounts.
+func (a *App) buildServices() error {
+	a.audit = audit.NewService(a.store)
+	a.users = access.NewUsers(a.store, a.now)
+	var err error
+	a.sessions, err = access.NewSessions(a.ctx, a.store, access.SessionOptions{
+		Idle: a.config.Sessions.Idle, Lifetime: a.config.Sessions.Lifetime, Version: a.version, Now: a.now, Log: a.log,
+	})
+	return err
 }
 
 // noNodes is until there is something that knows them.

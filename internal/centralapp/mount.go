@@ -17,7 +17,9 @@ const maxMessage = 16 << 20
 
 // mountServices says which services central offers. A new one adds its line.
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
-	mux.Handle(api.NewAuditServiceHandler(api.UnimplementedAuditServiceHandler{}, options...))
+	mux.Handle(api.NewAuditServiceHandler(a.audit, options...))
+	mux.Handle(api.NewSessionServiceHandler(a.sessions, options...))
+	mux.Handle(api.NewUserServiceHandler(a.users, options...))
 }
 
 // mountPages says what central offers besides services.
