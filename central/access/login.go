@@ -18,7 +18,7 @@ import (
 )
 
 // errLogin does not tell which of the two is wrong.
-var errLogin = connect.NewError(connect.CodeUnauthenticated, errors.New("name or password is wrong"))
+var errLogin = errors.New("name or password is wrong")
 
 // Login checks a password and begins a session.
 func (s *Sessions) Login(ctx context.Context, request *portcullisv1.LoginRequest) (*portcullisv1.LoginResponse, error) {
@@ -31,26 +31,11 @@ func (s *Sessions) Login(ctx context.Context, request *portcullisv1.LoginRequest
 	if wait := s.limiter.attempt(name, address, device); wait > 0 {
 		return nil, tooMany(wait)
 	}
-	u, err := s.check(ctx, name, password)
+	u, secret, expires, err := s.login(ctx, name, password, cookie(header, sessionCookie))
 	if errors.Is(err, errLogin) {
 		s.options.Log.WithField("user", name).WithField("address", address).Warn("login failed")
+		return nil, connect.NewError(connect.CodeUnauthenticated, errLogin)
 	}
-	if err != nil {
-		return nil, err
-	}
-	var secret string
-	var expires time.Time
-	err = s.store.Tx(ctx, func(tx *store.Tx) error {
-		now, err := tx.User(ctx, name)
-		if err != nil {
-			return err
-		}
-		if now.PasswordHash != u.PasswordHash || now.Disabled { // since it was checked
-			return errLogin
-		}
-		secret, expires, err = s.begin(ctx, tx, now, "password", cookie(header, sessionCookie))
-		return err
-	})
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +46,25 @@ func (s *Sessions) Login(ctx context.Context, request *portcullisv1.LoginRequest
 	}
 	s.setCookies(setHeader, u.Name, secret, device)
 	return response, nil
+}
+
+func (s *Sessions) login(ctx context.Context, name, password, old string) (u store.User, secret string, expires time.Time, err error) {
+	was, err := s.check(ctx, name, password)
+	if err != nil {
+		return u, "", expires, err
+	}
+	err = s.store.Tx(ctx, func(tx *store.Tx) error {
+		u, err = tx.User(ctx, name)
+		if errors.Is(err, store.ErrNotFound) || u.PasswordHash != was.PasswordHash || u.Disabled { // since it was checked
+			return errLogin
+		}
+		if err != nil {
+			return err
+		}
+		secret, expires, err = s.begin(ctx, tx, u, "password", old)
+		return err
+	})
+	return u, secret, expires, err
 }
 
 func (s *Sessions) setCookies(header http.Header, name, secret, device string) {

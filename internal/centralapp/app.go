@@ -42,6 +42,7 @@ type App struct {
 	audit    *audit.Service
 	sessions *access.Sessions
 	users    *access.Users
+	oidc     *access.OIDC // nil where it is not configured
 
 	listener  net.Listener
 	http      net.Listener // nil when no metrics are served
@@ -106,10 +107,17 @@ func (a *App) build(options Options) error {
 func (a *App) buildServices() error {
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
-	var err error
-	a.sessions, err = access.NewSessions(a.ctx, a.store, access.SessionOptions{
+	options := access.SessionOptions{
 		Idle: a.config.Sessions.Idle, Lifetime: a.config.Sessions.Lifetime, Version: a.version, Now: a.now, Log: a.log,
-	})
+	}
+	if a.config.OIDC != nil {
+		options.OIDCName = a.config.OIDC.Name
+	}
+	var err error
+	if a.sessions, err = access.NewSessions(a.ctx, a.store, options); err != nil || a.config.OIDC == nil {
+		return err
+	}
+	a.oidc, err = a.config.newOIDC(a.sessions)
 	return err
 }
 

@@ -44,18 +44,6 @@ type Sessions struct {
 	Lifetime time.Duration `yaml:"lifetime"`
 }
 
-// OIDC says where people log in who have no password here.
-type OIDC struct {
-	Name             string              `yaml:"name"`
-	Issuer           string              `yaml:"issuer"`
-	ClientID         string              `yaml:"clientID"`
-	ClientSecretFile string              `yaml:"clientSecretFile"`
-	Authority        string              `yaml:"authority"`
-	Scopes           []string            `yaml:"scopes"`
-	RolesClaim       string              `yaml:"rolesClaim"`
-	Roles            map[string][]string `yaml:"roles"`
-}
-
 // Timeouts bound what central waits for.
 type Timeouts struct {
 	// Drain is how long calls under way may take to end when central stops.
@@ -113,6 +101,9 @@ func ReadConfig(path, data string) (Config, error) {
 	if absolute, err := filepath.Abs(config.Data); err == nil && data != "" {
 		config.Data = absolute
 	}
+	if config.OIDC != nil {
+		config.OIDC.setDefaults()
+	}
 	if config.Database == "" {
 		config.Database = "sqlite:" + filepath.Join(config.Data, "central.db")
 	}
@@ -160,6 +151,7 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	check.expect(c.Sessions.Idle >= time.Minute && c.Sessions.Idle <= c.Sessions.Lifetime, "sessions.idle", "%s is out of range; set at least 1m and at most sessions.lifetime", c.Sessions.Idle)
 	check.expect(c.Sessions.Lifetime <= 30*24*time.Hour, "sessions.lifetime", "%s is out of range; set at most 720h", c.Sessions.Lifetime)
 	check.expect(c.Timeouts.Drain > 0 && c.Timeouts.Drain <= 10*time.Minute, "timeouts.drain", "%s is out of range; set more than 0 and at most 10m", c.Timeouts.Drain)
+	c.validateOIDC(check)
 	_, err := logrus.ParseLevel(c.Log.Level)
 	check.expect(err == nil, "log.level", "unknown level %q; write error, warning, info, debug or trace", c.Log.Level)
 	check.expect(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "unknown format %q; write text or json", c.Log.Format)

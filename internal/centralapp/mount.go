@@ -26,6 +26,10 @@ func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption
 func (a *App) mountPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
+	if a.oidc != nil {
+		mux.HandleFunc("GET "+access.OIDCLoginPath, a.oidc.Login)
+		mux.HandleFunc("GET "+access.OIDCCallbackPath, a.oidc.Callback)
+	}
 	mux.Handle("/", console.Handler())
 }
 
