@@ -50,8 +50,8 @@ type GuardOptions struct {
 	// LookAgain is how often a person's call that goes on and on is asked again whether it may (default
 	// 30 s). Nodes' streams end otherwise: by what is notified when one is removed.
 	LookAgain time.Duration
-	Now         func() time.Time
-	Log         logrus.FieldLogger
+	Now       func() time.Time
+	Log       logrus.FieldLogger
 }
 
 // NewGuard makes a guard.
