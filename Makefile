@@ -17,7 +17,7 @@ BUF        := $(TOOLS)/buf-$(BUF_VERSION)/buf
 GOLANGCI   := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 
 MODULES  := . cmd/portcullis-scan e2e
-PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon
+PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon postgresql
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 .PHONY: build generate test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean

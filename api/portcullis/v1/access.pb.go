@@ -212,7 +212,8 @@ func (*GetLoginOptionsRequest) Descriptor() ([]byte, []int) {
 type GetLoginOptionsResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Password bool                   `protobuf:"varint,1,opt,name=password,proto3" json:"password,omitempty"`
-	// Where to send the browser for OIDC; empty where it is not configured.
+	// Where to send the browser for OIDC; empty where it is not configured. A path on central to come back
+	// to may be added as the query parameter return.
 	OidcUrl string `protobuf:"bytes,2,opt,name=oidc_url,json=oidcUrl,proto3" json:"oidc_url,omitempty"`
 	// The button's text.
 	OidcName      string `protobuf:"bytes,3,opt,name=oidc_name,json=oidcName,proto3" json:"oidc_name,omitempty"`
@@ -501,7 +502,8 @@ func (*GetSessionRequest) Descriptor() ([]byte, []int) {
 }
 
 type GetSessionResponse struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the role that the caller has, which of an API token may be less than its user's.
 	User       *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Of central.
@@ -1406,9 +1408,9 @@ func (x *ListUsersResponse) GetUsers() []*User {
 
 type AuditEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Time  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// user:NAME, token:ID of NAME, node:ID or system.
+	// user:NAME, token:ID of NAME, node:ID, anonymous or system.
 	Actor   string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	// Such as CreatePolicy.
@@ -1453,11 +1455,11 @@ func (*AuditEntry) Descriptor() ([]byte, []int) {
 	return file_portcullis_v1_access_proto_rawDescGZIP(), []int{26}
 }
 
-func (x *AuditEntry) GetId() int64 {
+func (x *AuditEntry) GetId() string {
 	if x != nil {
 		return x.Id
 	}
-	return 0
+	return ""
 }
 
 func (x *AuditEntry) GetTime() *timestamppb.Timestamp {
@@ -1750,7 +1752,7 @@ const file_portcullis_v1_access_proto_rawDesc = "" +
 	"\x05users\x18\x01 \x03(\v2\x13.portcullis.v1.UserR\x05users\"\x9c\x02\n" +
 	"\n" +
 	"AuditEntry\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x03R\x02id\x12.\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x16\n" +
