@@ -36,7 +36,7 @@ const maxFiles = 16
 const network = "unixpacket"
 
 // patience bounds each step of a hand-over. A successor may have much state to read.
-const patience = 20 * time.Second
+var patience = 20 * time.Second
 
 // The steps, as messages name them.
 const (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,8 @@ type listener struct {
 	file *os.File
 	raw  syscall.RawConn
 	addr net.Addr
+
+	closed atomic.Bool
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -64,7 +67,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		accepted, _, failure = unix.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return !errors.Is(failure, unix.EAGAIN)
 	})
-	if errors.Is(err, os.ErrClosed) {
+	if err != nil && l.closed.Load() {
 		err = net.ErrClosed
 	}
 	if err := errors.Join(err, failure); err != nil {
@@ -75,8 +78,12 @@ func (l *listener) Accept() (net.Conn, error) {
 	return net.FileConn(file)
 }
 
-func (l *listener) Close() error   { return l.file.Close() }
 func (l *listener) Addr() net.Addr { return l.addr }
+
+func (l *listener) Close() error {
+	l.closed.Store(true)
+	return l.file.Close()
+}
 
 // SyscallConn gives access to the socket, so that it can be handed on.
 func (l *listener) SyscallConn() (syscall.RawConn, error) { return l.file.SyscallConn() }

@@ -219,15 +219,16 @@ func (c *Config) Check() (string, error) {
 
 // host is what telling privileged parameters apart needs to know of this machine.
 func (c *Config) host() privilege.Host {
-	// Who writes policies, reports or state rules what may start.
-	own := []string{c.Policies, c.State}
+	// Who writes policies, reports or state rules what may start; who holds the lock keeps the daemon from
+	// starting.
+	own := []string{c.Policies, c.State, lockPath(c.Listen)}
 	for _, s := range c.Sources {
 		if s.Reports != "" {
 			own = append(own, s.Reports)
 		}
 	}
 	return privilege.Host{
-		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Runtime + ".ttrpc", c.Listen}, Sensitive: own,
+		KubeletRoot: c.Kubelet.Root, PodLogs: c.Kubelet.PodLogs, Sockets: []string{c.Runtime, c.Runtime + ".ttrpc", c.Listen, privatePath(c.Listen)}, Sensitive: own,
 		ResolveSymlinks: filepath.EvalSymlinks,
 		// The first process sees what the kubelet mounts also where we have a mount namespace of our own.
 		Mounts: func() ([]byte, error) { return os.ReadFile("/proc/1/mountinfo") },

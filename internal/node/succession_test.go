@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"portcullis/internal/node"
@@ -322,4 +323,24 @@ func TestTheProbeNeedsNoRuntimeAndMissesADeadSocket(t *testing.T) {
 	require.ErrorContains(t, d.Probe(t.Context()), "no answer on "+d.config.Listen)
 	require.NoError(t, os.Rename(d.config.Listen+".moved", d.config.Listen))
 	require.Eventually(t, func() bool { return d.Probe(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestAPodThatMountsTheHandOverOrTheLockIsRefused(t *testing.T) {
+	d := start(t, map[string]string{"policies/a.yaml": `
+apiVersion: portcullis/v1
+kind: ImagePolicy
+metadata: {name: no sockets}
+spec:
+  template: PrivilegedStart
+  enabled: true
+  effect: {mode: Immediate}
+  privileges: {parameters: [runtime-socket, host-path-sensitive]}
+  scope: {images: {all: true}}
+`})
+	for _, path := range []string{d.config.Listen + ".handover", d.config.Listen + ".lock"} {
+		_, err := d.client.CreateContainer(t.Context(), &cri.CreateContainerRequest{PodSandboxId: "box", Config: &cri.ContainerConfig{
+			Image: &cri.ImageSpec{Image: imageID}, Mounts: []*cri.Mount{{HostPath: path, ContainerPath: "/x"}},
+		}})
+		require.Equal(t, codes.PermissionDenied, status.Code(err), "%s: %v", path, err)
+	}
 }
