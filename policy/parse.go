@@ -137,7 +137,7 @@ func blanks(doc *strictyaml.Document, path string, v reflect.Value) []string {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		field, value := strings.TrimPrefix(path+"."+name, "."), v.Field(i)
 		switch kind := value.Kind(); {
-		case (kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.String) && value.IsZero():
+		case (kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.String || value.Type() == reflect.TypeFor[time.Time]()) && value.IsZero():
 			if doc.Has(field) {
 				fields = append(fields, field)
 			}
