@@ -128,9 +128,9 @@ func (tx *Tx) EndingObservations(ctx context.Context, from, to time.Time, limit 
 
 // ExpiringExemptions returns at most limit exemptions that expire after from and not after to, the
 // soonest first.
-func (tx *Tx) ExpiringExemptions(ctx context.Context, kind string, from, to time.Time, limit int) ([]Document, error) {
+func (tx *Tx) ExpiringExemptions(ctx context.Context, from, to time.Time, limit int) ([]Document, error) {
 	return collect(ctx, tx, scanDocument, "SELECT "+documentColumns+` FROM documents
-		WHERE kind = $1 AND expire_time > $2 AND expire_time <= $3 ORDER BY expire_time, name LIMIT $4`, kind, Micros(from), Micros(to), limit)
+		WHERE expire_time > $1 AND expire_time <= $2 ORDER BY expire_time, name LIMIT $3`, Micros(from), Micros(to), limit)
 }
 
 // DocumentRevision is one change of a document.
