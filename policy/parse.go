@@ -111,8 +111,14 @@ func place(doc *strictyaml.Document) string {
 // could not be decoded is left out: it would blame the reader's zero value on the author.
 func decode(doc *strictyaml.Document, into any, check func(report)) strictyaml.Problems {
 	problems := doc.Decode(into)
+	if len(problems) > maxProblems {
+		return problems[:maxProblems]
+	}
 	undecoded := slices.Clone(problems)
 	add := func(field, format string, args ...any) {
+		if len(problems) >= maxProblems {
+			return
+		}
 		for _, u := range undecoded {
 			if within(field, u.Field) || within(u.Field, field) && u.Message != unknownKey {
 				return
@@ -128,6 +134,10 @@ func decode(doc *strictyaml.Document, into any, check func(report)) strictyaml.P
 	}
 	return problems
 }
+
+// maxProblems bounds what is said about one document. Nobody corrects more at a time, and mistakes are held
+// against each other.
+const maxProblems = 500
 
 // blanks returns the optional fields of the struct v that the document sets to nothing at all. They
 // would count as left out, and what is left out often means everything.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"portcullis/internal/strictyaml"
 	"portcullis/policy"
 )
 
@@ -124,6 +125,15 @@ func TestNameLimitsCountCharactersFromBothSides(t *testing.T) {
 func TestAFieldThatCouldNotBeReadIsBlamedOnce(t *testing.T) {
 	_, err := policy.Parse(files([]string{risky("n", "risk: everything")})...)
 	require.EqualError(t, err, "a.yaml:9: spec.risk: wrong type: cannot read the text `everything` as a mapping")
+}
+
+func TestADocumentThatIsNothingButMistakesIsNotHeldAgainstItself(t *testing.T) {
+	for _, item := range []string{"{nam: x}", "{name: ''}", "{name: }"} {
+		_, err := policy.Parse(files([]string{risky("n", "risk: {vulnerabilities: {components: ["+strings.Repeat(item+", ", 60_000)+"]}}")})...)
+		var problems strictyaml.Problems
+		require.ErrorAs(t, err, &problems)
+		require.LessOrEqual(t, len(problems), 500, item)
+	}
 }
 
 func TestRevisionIsOfTheContentNotOfTheFiles(t *testing.T) {

@@ -49,8 +49,8 @@ type Options struct {
 type Service struct {
 	store   *store.Store
 	options Options
-	// parsing bounds, in bytes, the documents that are read at the same time: read, they take fifty times
-	// the memory.
+	// parsing bounds how many requests' documents are read at the same time: that takes up to a hundred
+	// times their size.
 	parsing *semaphore.Weighted
 	// previews bounds how many previews go on at the same time.
 	previews *semaphore.Weighted
@@ -58,7 +58,7 @@ type Service struct {
 
 // NewService makes the PolicyService.
 func NewService(s *store.Store, options Options) *Service {
-	return &Service{s, options, semaphore.NewWeighted(MaxBundle), semaphore.NewWeighted(2)}
+	return &Service{s, options, semaphore.NewWeighted(2), semaphore.NewWeighted(2)}
 }
 
 // NewestBundle returns what nodes are to enforce; store.ErrNotFound until there has been a policy.
