@@ -136,6 +136,15 @@ func TestADocumentThatIsNothingButMistakesIsNotHeldAgainstItself(t *testing.T) {
 	}
 }
 
+func TestAPartOfAFileIsToldByTheLinesOfTheFile(t *testing.T) {
+	_, err := policy.Parse(
+		policy.Source{Name: "a.yaml", Data: []byte(risky("n", criticals)), Line: 100},
+		policy.Source{Name: "a.yaml", Data: []byte(risky("n", "risk: everything")), Line: 200},
+	)
+	require.EqualError(t, err, "a.yaml:203: metadata.name: \"n\" is already the name of a.yaml:103; choose another\n"+
+		"a.yaml:209: spec.risk: wrong type: cannot read the text `everything` as a mapping")
+}
+
 func TestRevisionIsOfTheContentNotOfTheFiles(t *testing.T) {
 	one, two := risky("one", criticals), risky("two", criticals)
 	revision := func(sources ...string) string {

@@ -57,6 +57,21 @@ func TestOneMistakeKeepsAllDocumentsFromBeingApplied(t *testing.T) {
 	})
 }
 
+func TestCommentsAndMarkersStandBetweenDocumentsAsInAFile(t *testing.T) {
+	f := once(t)
+	created := []string{"ImagePolicy a CREATED", "ImagePolicy b CREATED"}
+	for _, documents := range []string{
+		"# all\n\n---\n" + joined(risky("a"), risky("b")),
+		"--- # first\n" + risky("a") + "...\n---\t\n" + risky("b") + "...\n",
+		strings.ReplaceAll(joined("\n"+risky("a"), risky("b")), "\n", "\r\n"),
+		risky("a", "enabled: true", "effect: {mode: Immediate}", "description: |", "  ---", "  text") + "...\n" + risky("b"),
+	} {
+		applied, err := f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: documents, DryRun: true})
+		require.NoError(t, err, documents)
+		require.Equal(t, created, changes(applied))
+	}
+}
+
 func TestPruningAPolicyThatAnExemptionNamesIsRefusedUnlessItGoesToo(t *testing.T) {
 	f := once(t)
 	f.create(risky("p"))
@@ -112,6 +127,10 @@ func TestThereIsALimitOfPoliciesAndOfTheirSize(t *testing.T) {
 	require.ErrorContains(t, err, "10001 exemptions, at most 10000")
 	require.Zero(t, f.number())
 
+	_, err = f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: risky("p") + strings.Repeat("---\n", 20_001)})
+	require.Equal(t, []string{"documents:0: holds 20002 documents, at most 20000 are taken"}, problems(t, err))
+	_, err = f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: joined(risky("p"), "a: ["+strings.Repeat("1,", 1<<19)+"]")})
+	require.Equal(t, []string{"documents:10: a document is 1048585 bytes, at most 1048576 are taken; split it"}, problems(t, err))
 	_, err = f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: strings.Repeat("#", 12<<20+1)})
 	require.Equal(t, []string{"documents:0: is 12582913 bytes, at most 12582912 are taken"}, problems(t, err))
 }

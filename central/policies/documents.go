@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -47,25 +48,61 @@ func (s *Service) parse(ctx context.Context, field, text string, most int) ([]*e
 		return nil, err
 	}
 	defer s.parsing.Release(1)
-	docs, err := policy.Parse(policy.Source{Name: field, Data: []byte(text)})
+	sources := split(field, text)
+	if len(sources) > 2*MaxDocuments {
+		return nil, rpc.Invalid(rpc.Problem(field, "holds %d documents, at most %d are taken", len(sources), 2*MaxDocuments))
+	}
+	for _, source := range sources {
+		if len(source.Data) > MaxDocument {
+			return nil, rpc.Invalid(toProblem(strictyaml.Problem{Field: field, Line: source.Line + 1, Message: fmt.Sprintf("a document is %d bytes, at most %d are taken; split it", len(source.Data), MaxDocument)}))
+		}
+	}
+	docs, err := policy.Parse(sources...)
 	if err != nil {
 		return nil, invalid(err)
 	}
-	return entries(field, text, docs)
+	return entries(sources, docs)
+}
+
+var (
+	marker = regexp.MustCompile(`(?m)^---([ \t\r]|$)`)
+	silent = regexp.MustCompile(`\A(?:[ \t\r]*(?:#.*)?(?:\n|\z))*\z`)
+)
+
+// split makes each document a source of its own: read, a document takes up to two hundred times its size,
+// and is soon forgotten again.
+func split(field, text string) (sources []policy.Source) {
+	starts := []int{0}
+	for _, at := range marker.FindAllStringIndex(text, -1) {
+		starts = append(starts, at[0])
+	}
+	line := 0
+	for i, start := range starts {
+		end := len(text)
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		part := text[start:end]
+		if i > 0 || len(starts) == 1 || !silent.MatchString(part) { // comments may stand before the first document
+			sources = append(sources, policy.Source{Name: field, Data: []byte(part), Line: line})
+		}
+		line += strings.Count(part, "\n")
+	}
+	return sources
 }
 
 // entries returns the policies, then the exemptions.
-func entries(field, text string, docs *policy.Documents) ([]*entry, error) {
+func entries(sources []policy.Source, docs *policy.Documents) ([]*entry, error) {
 	var all []*entry
 	for i := range docs.Policies {
-		e, err := newPolicyEntry(&docs.Policies[i], locator(field, text, policy.KindImagePolicy, i))
+		e, err := newPolicyEntry(&docs.Policies[i], locator(sources, policy.KindImagePolicy, i))
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, e)
 	}
 	for i := range docs.Exemptions {
-		e, err := newExemptionEntry(&docs.Exemptions[i], locator(field, text, policy.KindExemption, i))
+		e, err := newExemptionEntry(&docs.Exemptions[i], locator(sources, policy.KindExemption, i))
 		if err != nil {
 			return nil, err
 		}
@@ -132,18 +169,23 @@ func searchable(texts ...string) string {
 	}, strings.ToLower(strings.Join(texts, " ")))
 }
 
-// locator finds lines in the i-th document of a kind. That is seldom asked for, so the text is read again.
-func locator(field, text, kind string, i int) problemMaker {
+// locator finds lines in the i-th document of a kind. That is seldom asked for, so it is read again.
+func locator(sources []policy.Source, kind string, i int) problemMaker {
 	return func(path, format string, args ...any) *portcullisv1.FieldProblem {
-		docs, _ := strictyaml.Split(field, []byte(text))
-		for _, doc := range docs {
-			if doc.Scalar("kind") != kind {
-				continue
+		before := i
+		for _, source := range sources {
+			docs, _ := strictyaml.Split(source.Name, source.Data)
+			for _, doc := range docs {
+				if doc.Scalar("kind") != kind {
+					continue
+				}
+				if before == 0 {
+					problem := doc.Problem(path, format, args...)
+					problem.Line += source.Line
+					return toProblem(problem)
+				}
+				before--
 			}
-			if i == 0 {
-				return toProblem(doc.Problem(path, format, args...))
-			}
-			i--
 		}
 		return rpc.Problem(path, format, args...)
 	}

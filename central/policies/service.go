@@ -49,8 +49,7 @@ type Options struct {
 type Service struct {
 	store   *store.Store
 	options Options
-	// parsing bounds how many requests' documents are read at the same time: that takes up to a hundred
-	// times their size.
+	// parsing bounds how many requests' documents are read at the same time, because of the memory that takes.
 	parsing *semaphore.Weighted
 	// previews bounds how many previews go on at the same time.
 	previews *semaphore.Weighted
