@@ -46,7 +46,7 @@ func TestOneMistakeKeepsAllDocumentsFromBeingApplied(t *testing.T) {
 			joined(risky("a"), exemption("e", "images: [nginx], policies: [a, b]")):                 "spec.policies[1]:14: there is no policy \"b\"",
 			joined(risky("a"), "kind: Secret\n"):                                                    "kind:11: ",
 			joined(risky("a"), exemption("e", "images: [nginx], policies: [p]")) + "---\nkind: [\n": ":",
-			" \n": "documents:0: required",
+			"\n": "documents:0: required",
 		} {
 			_, err := f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: documents})
 			require.Contains(t, problems(t, err)[0], want)
