@@ -47,14 +47,20 @@ type GuardOptions struct {
 	Idle time.Duration
 	// BodyTimeout bounds how long a caller may take to send a request (default 1 min).
 	BodyTimeout time.Duration
-	Now         func() time.Time
-	Log         logrus.FieldLogger
+	// LookAgain is how often a person's call that goes on and on is asked again whether it may (default
+	// 30 s). Nodes' streams end otherwise: by what is notified when one is removed.
+	LookAgain time.Duration
+	Now       func() time.Time
+	Log       logrus.FieldLogger
 }
 
 // NewGuard makes a guard.
 func NewGuard(s *store.Store, nodes Nodes, certificates Certificates, options GuardOptions) *Guard {
 	if options.BodyTimeout == 0 {
 		options.BodyTimeout = time.Minute
+	}
+	if options.LookAgain == 0 {
+		options.LookAgain = 30 * time.Second
 	}
 	return &Guard{store: s, nodes: nodes, certificates: certificates, options: options, errors: connect.NewErrorWriter()}
 }
@@ -88,9 +94,30 @@ func (g *Guard) let(w http.ResponseWriter, r *http.Request, rule Rule, next http
 	ctx := audit.With(With(r.Context(), principal), audit.Actor{
 		Name: principal.Actor(), Address: principal.Address, Method: path.Base(r.URL.Path), Time: g.options.Now(),
 	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if principal.Kind == User || principal.Kind == Token {
+		go g.lookAgain(ctx, r, rule, cancel)
+	}
 	r = r.WithContext(context.WithValue(ctx, passedKey{}, r.URL.Path))
 	r.Body = newTimedBody(w, r.Body, g.options.BodyTimeout)
 	next.ServeHTTP(w, r)
+}
+
+// lookAgain ends a call whose caller may not call it any more, for as long as the call goes on.
+func (g *Guard) lookAgain(ctx context.Context, r *http.Request, rule Rule, end func()) {
+	again := time.NewTicker(g.options.LookAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		if principal, err := g.identify(r); err == nil && principal.may(rule) != nil {
+			end()
+		}
+	}
 }
 
 // refuse answers in the protocol of the caller, as far as they speak one.

@@ -120,5 +120,8 @@ var rules = map[string]Rule{
 	api.SyncServiceReportStartsProcedure:    byNode,
 }
 
-// ByEditor is the rule of an upload.
+// ByViewer is the rule of what is read without an RPC.
+func ByViewer() Rule { return byViewer }
+
+// ByEditor is the rule of what is uploaded without an RPC.
 func ByEditor() Rule { return byEditor }

@@ -16,7 +16,7 @@ const (
 	sessionCookie = "__Host-portcullis-session"
 	// The prefixes let scanners of leaked secrets find what is ours.
 	sessionPrefix = "pcs_"
-	tokenPrefix   = "pct_" //nolint:gosec // G101: it is not a secret
+	tokenPrefix   = "pct_"
 	// maxSecret is far above the length of any secret of ours.
 	maxSecret = 256
 	// useResolution is how exactly it is known when a secret was used last.

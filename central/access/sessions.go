@@ -74,9 +74,7 @@ func newCookie(name, value string, life time.Duration) *http.Cookie {
 }
 
 func deleteCookie(name string) *http.Cookie {
-	c := newCookie(name, "", 0)
-	c.MaxAge = -1
-	return c
+	return newCookie(name, "", -time.Second)
 }
 
 // headers are those of the call, and of its answer.

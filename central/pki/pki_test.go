@@ -73,11 +73,11 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// node is a new node's certificate with its key.
-func (c *central) node(id string) tls.Certificate {
+// node is the certificate of the node n1 with its key.
+func (c *central) node() tls.Certificate {
 	c.t.Helper()
 	key := newKey(c.t)
-	der, err := c.Issue(request(c.t, key), id)
+	der, err := c.Issue(request(c.t, key), "n1")
 	require.NoError(c.t, err)
 	leaf, err := x509.ParseCertificate(der)
 	require.NoError(c.t, err)
@@ -147,7 +147,7 @@ func TestTheAuthoritySurvivesARestartAndIsOneForAllReplicas(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		one, other := open(t, s, pki.Options{}), open(t, s, pki.Options{})
 		require.Equal(t, one.Fingerprint(), other.Fingerprint())
-		id, expired, err := other.NodeID(one.node("n1").Leaf)
+		id, expired, err := other.NodeID(one.node().Leaf)
 		require.NoError(t, err)
 		require.False(t, expired)
 		require.Equal(t, "n1", id)
@@ -157,11 +157,11 @@ func TestTheAuthoritySurvivesARestartAndIsOneForAllReplicas(t *testing.T) {
 func TestOnlyANodesCertificateMakesANode(t *testing.T) {
 	s := storetest.Open(t, storetest.SQLite(t))
 	c := open(t, s, pki.Options{})
-	server, client := c.handshake([]tls.Certificate{c.node("n1")}, "localhost")
+	server, client := c.handshake([]tls.Certificate{c.node()}, "localhost")
 	require.NoError(t, server)
 	require.NoError(t, client)
 
-	foreign := open(t, storetest.Open(t, storetest.SQLite(t)), pki.Options{}).node("n1")
+	foreign := open(t, storetest.Open(t, storetest.SQLite(t)), pki.Options{}).node()
 	own, err := c.TLSConfig().GetCertificate(nil)
 	require.NoError(t, err)
 	for name, certificate := range map[string]tls.Certificate{"of another central": foreign, "the server's": *own} {
@@ -173,7 +173,7 @@ func TestOnlyANodesCertificateMakesANode(t *testing.T) {
 
 func TestAnExpiredNodeStillSaysWhoItIs(t *testing.T) {
 	c := open(t, storetest.Open(t, storetest.SQLite(t)), pki.Options{})
-	node := c.node("n1")
+	node := c.node()
 	c.now = c.now.Add(pki.NodeLife + time.Minute)
 	id, expired, err := c.NodeID(node.Leaf)
 	require.NoError(t, err)
@@ -183,7 +183,7 @@ func TestAnExpiredNodeStillSaysWhoItIs(t *testing.T) {
 
 func TestOfARequestOnlyTheKeyCounts(t *testing.T) {
 	c := open(t, storetest.Open(t, storetest.SQLite(t)), pki.Options{})
-	leaf := c.node("n1").Leaf
+	leaf := c.node().Leaf
 	require.Equal(t, "n1", leaf.Subject.CommonName, "the request asked for another name")
 	require.False(t, leaf.IsCA)
 	require.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, leaf.ExtKeyUsage)
@@ -257,7 +257,7 @@ func TestTheOperatorsCertificateIsTakenAnewWhenItChanges(t *testing.T) {
 	c := open(t, storetest.Open(t, storetest.SQLite(t)), pki.Options{Files: o.files()})
 	require.Equal(t, int64(7), c.server().SerialNumber.Int64())
 	require.Equal(t, [][]byte{o.ca.Raw}, c.Authorities(), "what nodes are told to trust")
-	_, client := c.handshake([]tls.Certificate{c.node("n1")}, "central.corp")
+	_, client := c.handshake([]tls.Certificate{c.node()}, "central.corp")
 	require.NoError(t, client)
 
 	o.issue(8)

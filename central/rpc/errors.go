@@ -52,7 +52,7 @@ func Error(err error, log logrus.FieldLogger) error {
 // plain is what the store says about an error, without what the database's driver says.
 func plain(err, sentinel error) error {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		if _, several := e.(interface{ Unwrap() []error }); several { //nolint:errorlint // looks at this very error
+		if _, several := e.(interface{ Unwrap() []error }); several {
 			return sentinel
 		}
 		if e == sentinel { //nolint:errorlint // looks at this very error

@@ -44,8 +44,8 @@ func TestAUserIsReadAsItWasWritten(t *testing.T) {
 
 func TestANameIsTakenOnce(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
-		addUser(t, s, "ann", "viewer")
-		addUser(t, s, "bob", "viewer") // neither has a subject, which is no conflict
+		addUser(t, s, "ann")
+		addUser(t, s, "bob") // neither has a subject, which is no conflict
 		err := s.Tx(ctx, func(tx *store.Tx) error { return tx.CreateUser(ctx, store.User{Name: "ann"}) })
 		require.ErrorIs(t, err, store.ErrExists)
 	})
@@ -53,7 +53,7 @@ func TestANameIsTakenOnce(t *testing.T) {
 
 func TestADeletedUserLeavesNeitherSessionsNorTokens(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
-		addUser(t, s, "ann", "viewer")
+		addUser(t, s, "ann")
 		inTx(t, s, func(tx *store.Tx) {
 			require.NoError(t, tx.CreateSession(ctx, store.Session{Hash: []byte{0, 1}, User: "ann", ExpireTime: noon}))
 			require.NoError(t, tx.CreateToken(ctx, store.Token{ID: "t", Hash: []byte{2}, User: "ann", Role: "viewer", ExpireTime: noon}))
@@ -70,7 +70,7 @@ func TestADeletedUserLeavesNeitherSessionsNorTokens(t *testing.T) {
 
 func TestSessionsThatAreOverAreForgotten(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
-		addUser(t, s, "ann", "viewer")
+		addUser(t, s, "ann")
 		session := func(id byte, created time.Time) store.Session {
 			return store.Session{Hash: []byte{id}, User: "ann", CreateTime: created, LastUseTime: created, ExpireTime: created.Add(time.Hour)}
 		}
@@ -98,8 +98,8 @@ func TestSessionsThatAreOverAreForgotten(t *testing.T) {
 
 func TestTokensAreListedTheNewestFirst(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
-		addUser(t, s, "ann", "viewer")
-		addUser(t, s, "bob", "viewer")
+		addUser(t, s, "ann")
+		addUser(t, s, "bob")
 		var made []store.Token
 		for i, user := range []string{"ann", "ann", "bob"} {
 			made = append(made, store.Token{

@@ -41,7 +41,7 @@ func translate(err error) error {
 func meaning(err error) error {
 	var pg *pgconn.PgError
 	var lite *sqlitedriver.Error
-	var network net.Error
+	var network *net.OpError // net.Error would be every errno, such as of a file that is not there
 	var connect *pgconn.ConnectError
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

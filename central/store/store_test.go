@@ -24,10 +24,10 @@ var (
 	noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 )
 
-func addUser(t *testing.T, s *store.Store, name, role string) {
+func addUser(t *testing.T, s *store.Store, name string) {
 	t.Helper()
 	require.NoError(t, s.Tx(ctx, func(tx *store.Tx) error {
-		return tx.CreateUser(ctx, store.User{Name: name, Role: role, CreateTime: noon})
+		return tx.CreateUser(ctx, store.User{Name: name, Role: "viewer", CreateTime: noon})
 	}))
 }
 
@@ -77,7 +77,7 @@ func take(t *testing.T, heard *store.Subscription) (payloads []string, lost bool
 
 func TestConcurrentChangesAreNotLost(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
-		addUser(t, s, "counter", "viewer")
+		addUser(t, s, "counter")
 		var all sync.WaitGroup
 		failed := make(chan error, 40)
 		for range 4 {
@@ -195,13 +195,13 @@ func TestAFullDiskIsToldAndNothingOfTheChangeStays(t *testing.T) {
 		require.Empty(t, users)
 		return err
 	}))
-	addUser(t, s, "a", "viewer")
+	addUser(t, s, "a")
 }
 
 func TestTheDatabaseFilesAreForTheirOwnerOnly(t *testing.T) {
 	url := storetest.SQLite(t)
 	s := storetest.Open(t, url)
-	addUser(t, s, "a", "viewer")
+	addUser(t, s, "a")
 	files, err := filepath.Glob(strings.TrimPrefix(url, "sqlite:") + "*")
 	require.NoError(t, err)
 	require.Len(t, files, 3)

@@ -18,7 +18,7 @@ type Token struct {
 	LastUseTime time.Time
 }
 
-const tokenColumns = "id, hash, description, user_name, role, create_time, expire_time, last_use_time"
+const tokenColumns = "id, hash, description, user_name, role, create_time, expire_time, last_use_time" //nolint:gosec // G101: names of columns
 
 func scanToken(row scanner) (Token, error) {
 	var t Token

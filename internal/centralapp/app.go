@@ -177,7 +177,7 @@ func (a *App) lock() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // G115: a descriptor is small
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return errors.Join(fmt.Errorf("data folder %s is in use by another portcullis-central: %w", a.config.Data, err), file.Close())
 	}
 	a.onStop(file.Close)

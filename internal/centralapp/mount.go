@@ -2,6 +2,7 @@ package centralapp
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -12,14 +13,19 @@ import (
 	"portcullis/console"
 )
 
-// maxMessage bounds one request; a report comes otherwise.
-const maxMessage = 16 << 20
+const (
+	// maxMessage bounds one request; a report comes otherwise.
+	maxMessage = 16 << 20
+	// maxSmall bounds one of the services that strangers may call, or that need no more.
+	maxSmall = 64 << 10
+)
 
 // mountServices says which services central offers. A new one adds its line.
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
-	mux.Handle(api.NewAuditServiceHandler(a.audit, options...))
-	mux.Handle(api.NewSessionServiceHandler(a.sessions, options...))
-	mux.Handle(api.NewUserServiceHandler(a.users, options...))
+	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
+	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
+	mux.Handle(api.NewSessionServiceHandler(a.sessions, small...))
+	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 }
 
 // mountPages says what central offers besides services.

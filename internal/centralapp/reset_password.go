@@ -2,6 +2,8 @@ package centralapp
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"portcullis/central/access"
@@ -10,6 +12,9 @@ import (
 
 // ResetPassword gives the user a new one-time password, in the database that config names.
 func ResetPassword(ctx context.Context, config Config, user string) (password string, err error) {
+	if _, err := os.Stat(config.Data); err != nil {
+		return "", fmt.Errorf("data folder: %w; name that of the central that runs with --data", err)
+	}
 	s, err := store.Open(ctx, store.Options{URL: config.Database, Log: config.NewLogger()})
 	if err != nil {
 		return "", err
