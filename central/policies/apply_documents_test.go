@@ -29,7 +29,7 @@ func TestAppliedDocumentsAreInForceAndApplyingThemAgainChangesNothing(t *testing
 
 		require.Equal(t, []string{"ImagePolicy same UPDATED", "ImagePolicy new DELETED", "ImagePolicy old DELETED", "Exemption e DELETED"}, f.apply(risky("same")+"  description: d\n", true))
 		bundle, docs := f.bundle()
-		require.EqualValues(t, 4, bundle.Number)
+		require.EqualValues(t, 4, bundle.GetNumber())
 		require.Len(t, docs.Policies, 1)
 		require.Equal(t, "ApplyDocuments", auditOf(t, f, "exemption", "e")[0].Method)
 	})

@@ -183,20 +183,17 @@ func (f *fixture) export() string {
 }
 
 // bundle is the newest, which always compiles; its number is 0 before there is one.
-func (f *fixture) bundle() (bundle store.Bundle, docs *policy.Documents) {
+func (f *fixture) bundle() (bundle *portcullisv1.Bundle, docs *policy.Documents) {
 	f.t.Helper()
-	err := f.store.Read(ctx, func(tx *store.Tx) (err error) {
-		bundle, err = tx.NewestBundle(ctx)
-		return err
-	})
+	bundle, err := policies.NewBundles(f.store).NewestBundle(ctx)
 	if err != nil {
 		require.ErrorIs(f.t, err, store.ErrNotFound)
-		return store.Bundle{}, &policy.Documents{}
+		return &portcullisv1.Bundle{}, &policy.Documents{}
 	}
-	if bundle.Documents == "" {
+	if bundle.GetDocuments() == "" {
 		return bundle, &policy.Documents{}
 	}
-	docs, err = policy.Parse(policy.Source{Name: "bundle", Data: []byte(bundle.Documents)})
+	docs, err = policy.Parse(policy.Source{Name: "bundle", Data: []byte(bundle.GetDocuments())})
 	require.NoError(f.t, err)
 	_, err = policy.Compile(docs, policy.Options{})
 	require.NoError(f.t, err)
@@ -206,7 +203,7 @@ func (f *fixture) bundle() (bundle store.Bundle, docs *policy.Documents) {
 func (f *fixture) number() int64 {
 	f.t.Helper()
 	bundle, _ := f.bundle()
-	return bundle.Number
+	return bundle.GetNumber()
 }
 
 func code(t *testing.T, err error, want connect.Code) {

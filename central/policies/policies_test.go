@@ -81,8 +81,8 @@ func TestEveryChangeMakesABundleThatHoldsEverything(t *testing.T) {
 		f.create(risky("a", "enabled: false", "effect: {mode: Immediate}"))
 		f.except(exemption("e", "findings: [CVE-2021-44228]"))
 		bundle, docs := f.bundle()
-		require.EqualValues(t, 3, bundle.Number)
-		require.Equal(t, noon, bundle.CreateTime)
+		require.EqualValues(t, 3, bundle.GetNumber())
+		require.Equal(t, noon, bundle.GetCreateTime().AsTime())
 		require.Equal(t, []string{"a", "b", "e"}, []string{docs.Policies[0].Metadata.Name, docs.Policies[1].Metadata.Name, docs.Exemptions[0].Metadata.Name})
 		for _, name := range []string{"a", "b"} {
 			_, err := f.DeletePolicy(ctx, &portcullisv1.DeletePolicyRequest{Name: name})
@@ -91,8 +91,8 @@ func TestEveryChangeMakesABundleThatHoldsEverything(t *testing.T) {
 		_, err := f.DeleteExemption(ctx, &portcullisv1.DeleteExemptionRequest{Name: "e", Revision: 1})
 		require.NoError(t, err)
 		bundle, _ = f.bundle()
-		require.EqualValues(t, 6, bundle.Number)
-		require.Empty(t, bundle.Documents)
+		require.EqualValues(t, 6, bundle.GetNumber())
+		require.Empty(t, bundle.GetDocuments())
 	})
 }
 
@@ -213,7 +213,7 @@ func TestOfWritersAtTheSameTimeExactlyOneWinsEachRevision(t *testing.T) {
 		require.Equal(t, 1+won, f.get("shared").GetRevision())
 		bundle, docs := f.bundle()
 		require.Len(t, docs.Policies, 1+writers*rounds)
-		require.Equal(t, 1+won+writers*rounds, bundle.Number, "a change without a bundle, or a bundle without a change")
+		require.Equal(t, 1+won+writers*rounds, bundle.GetNumber(), "a change without a bundle, or a bundle without a change")
 	})
 }
 
