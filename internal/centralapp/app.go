@@ -21,7 +21,10 @@ import (
 	"portcullis/central/access"
 	"portcullis/central/audit"
 	"portcullis/central/pki"
+	"portcullis/central/policies"
 	"portcullis/central/store"
+	"portcullis/policy"
+	"portcullis/scanner-client/verdict"
 )
 
 // App is one running portcullis-central.
@@ -39,6 +42,7 @@ type App struct {
 	pki   *pki.PKI
 	guard *access.Guard
 
+	policies *policies.Service
 	audit    *audit.Service
 	sessions *access.Sessions
 	users    *access.Users
@@ -105,6 +109,7 @@ func (a *App) build(options Options) error {
 
 // buildServices makes what mountServices mounts.
 func (a *App) buildServices() error {
+	a.policies = policies.NewService(a.store, policies.Options{Hits: noEvents{}, Images: noImages{}, Now: a.now})
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
 	options := access.SessionOptions{
@@ -125,6 +130,24 @@ func (a *App) buildServices() error {
 type noNodes struct{}
 
 func (noNodes) IsMember(context.Context, string) (bool, error) { return false, nil }
+
+// noEvents is until there is something that counts them.
+type noEvents struct{}
+
+func (noEvents) PolicyHits(context.Context, []string, time.Time) (map[string]policies.Hits, error) {
+	return nil, nil
+}
+
+// noImages is until there is something that knows them.
+type noImages struct{}
+
+func (noImages) EachPresentImage(context.Context, func(*policies.PresentImage) error) error {
+	return nil
+}
+
+func (noImages) KnownImage(context.Context, string) (policy.Image, *verdict.Verdict, error) {
+	return policy.Image{}, nil, nil
+}
 
 // openStore opens the database. At a machine's start that may be up a little later than we are.
 func openStore(ctx context.Context, config Config, log logrus.FieldLogger) (*store.Store, error) {
