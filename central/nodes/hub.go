@@ -121,9 +121,12 @@ func (m *stream) take() (ids []string, number int64) {
 // retry is how long to wait before something that failed is tried again.
 const retry = time.Second
 
+// bundlesTopic is notified of every new bundle.
+const bundlesTopic = "bundles"
+
 // watch passes changes on to streams until ctx ends.
 func (s *Sync) watch(ctx context.Context) {
-	bundles, verdicts, removed := s.store.Subscribe(store.BundleTopic), s.store.Subscribe(store.VerdictTopic), s.store.Subscribe(store.NodeTopic)
+	bundles, verdicts, removed := s.store.Subscribe(bundlesTopic), s.store.Subscribe(store.VerdictsTopic), s.store.Subscribe(store.RemovedNodesTopic)
 	defer bundles.End()
 	defer verdicts.End()
 	defer removed.End()
@@ -174,7 +177,10 @@ func wait(ctx context.Context, d time.Duration) {
 
 func (s *Sync) loadBundle(ctx context.Context) error {
 	bundle, err := s.bundles.NewestBundle(ctx)
-	if err != nil || bundle == nil {
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if bundle.GetNumber() == s.NewestNumber() {

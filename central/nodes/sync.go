@@ -16,7 +16,7 @@ import (
 
 // Bundles gives what nodes enforce.
 type Bundles interface {
-	// NewestBundle returns nil while there is none.
+	// NewestBundle returns store.ErrNotFound while there is none.
 	NewestBundle(ctx context.Context) (*portcullisv1.Bundle, error)
 }
 

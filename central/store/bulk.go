@@ -10,8 +10,8 @@ import (
 // maxParameters bounds those of one statement; SQLite takes 32,766 and PostgreSQL twice that.
 const maxParameters = 6_000
 
-// insert writes many rows, each with the same number of values, by few statements.
-func (tx *Tx) insert(ctx context.Context, into string, rows [][]any, rest string) error {
+// insertRows writes many rows, each with the same number of values, by few statements.
+func (tx *Tx) insertRows(ctx context.Context, into string, rows [][]any, rest string) error {
 	for len(rows) > 0 {
 		columns := len(rows[0])
 		some := rows[:min(len(rows), maxParameters/columns)]
@@ -39,26 +39,26 @@ func placeholders(first, n int) string {
 	return b.String()
 }
 
-// where gathers conditions and their parameters; ? in a condition is its parameter.
-type where struct {
-	conditions []string
+// conditions gathers them and their parameters; ? in a condition is its parameter.
+type conditions struct {
+	texts []string
 	args       []any
 }
 
-func (w *where) param(value any) string {
+func (w *conditions) param(value any) string {
 	w.args = append(w.args, value)
 	return fmt.Sprintf("$%d", len(w.args))
 }
 
-func (w *where) add(condition string, values ...any) {
+func (w *conditions) add(condition string, values ...any) {
 	for _, value := range values {
 		condition = strings.Replace(condition, "?", w.param(value), 1)
 	}
-	w.conditions = append(w.conditions, condition)
+	w.texts = append(w.texts, condition)
 }
 
-// in adds that column is one of values; none of them is no condition.
-func in[T any](w *where, column string, values []T) {
+// oneOf adds that column is one of values; none of them is no condition.
+func oneOf[T any](w *conditions, column string, values []T) {
 	if len(values) == 0 {
 		return
 	}
@@ -66,18 +66,18 @@ func in[T any](w *where, column string, values []T) {
 	for i, value := range values {
 		list[i] = w.param(value)
 	}
-	w.conditions = append(w.conditions, column+" IN ("+strings.Join(list, ", ")+")")
+	w.texts = append(w.texts, column+" IN ("+strings.Join(list, ", ")+")")
 }
 
-func (w *where) String() string {
-	if len(w.conditions) == 0 {
+func (w *conditions) String() string {
+	if len(w.texts) == 0 {
 		return ""
 	}
-	return " WHERE " + strings.Join(w.conditions, " AND ")
+	return " WHERE " + strings.Join(w.texts, " AND ")
 }
 
-// contains is a LIKE pattern, with \ to escape, for texts with part in them.
-func contains(part string) string {
+// likePart is a LIKE pattern, with \ to escape, for texts with part in them.
+func likePart(part string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(part)) + "%"
 }
 
@@ -91,8 +91,8 @@ func inParts[T any](list []T, do func([]T) error) error {
 	return nil
 }
 
-// each runs a query and hands every row on, without keeping them.
-func each[T any](ctx context.Context, tx *Tx, scan func(scanner) (T, error), do func(T) error, query string, args ...any) error {
+// eachRow runs a query and hands every row on, without keeping them.
+func eachRow[T any](ctx context.Context, tx *Tx, scan func(scanner) (T, error), do func(T) error, query string, args ...any) error {
 	rows, err := tx.sql.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err

@@ -63,15 +63,15 @@ func (tx *Tx) AddImages(ctx context.Context, images []Image) error {
 	for n, i := range images {
 		rows[n] = []any{i.ID, i.Platform, i.Search, i.ScanState, "[]", 0, "", NoSeverity, 0, 0, 0, Micros(i.LastSeenTime)}
 	}
-	return tx.insert(ctx, "images (id, platform, search, scan_state, scanned, scan_time, scanner, worst, vulnerabilities, malware, secrets, last_seen_time)",
+	return tx.insertRows(ctx, "images (id, platform, search, scan_state, scanned, scan_time, scanner, worst, vulnerabilities, malware, secrets, last_seen_time)",
 		rows, "ON CONFLICT DO NOTHING")
 }
 
 // Images returns those of the IDs that are known.
 func (tx *Tx) Images(ctx context.Context, ids []string) (found []Image, err error) {
 	return found, inParts(ids, func(part []string) error {
-		w := &where{}
-		in(w, "i.id", part)
+		w := &conditions{}
+		oneOf(w, "i.id", part)
 		some, err := collect(ctx, tx, scanImage, "SELECT "+imageColumns+" FROM images i"+w.String(), w.args...)
 		found = append(found, some...)
 		return err
@@ -105,8 +105,8 @@ func (tx *Tx) SetImageSearch(ctx context.Context, id, search string) error {
 func (tx *Tx) ImageNames(ctx context.Context, ids []string) (map[string][]ImageName, error) {
 	all := map[string][]ImageName{}
 	return all, inParts(ids, func(part []string) error {
-		w := &where{}
-		in(w, "image_id", part)
+		w := &conditions{}
+		oneOf(w, "image_id", part)
 		some, err := collect(ctx, tx, scanImageName, "SELECT image_id, kind, name, key FROM image_names"+w.String()+" ORDER BY image_id, kind, name", w.args...)
 		for _, n := range some {
 			all[n.Image] = append(all[n.Image], n)
@@ -121,14 +121,14 @@ func (tx *Tx) AddImageNames(ctx context.Context, names []ImageName) error {
 	for i, n := range names {
 		rows[i] = []any{n.Image, n.Kind, n.Name, n.Key}
 	}
-	return tx.insert(ctx, "image_names (image_id, kind, name, key)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertRows(ctx, "image_names (image_id, kind, name, key)", rows, "ON CONFLICT DO NOTHING")
 }
 
 // ImagesByKeys returns the IDs of images with any of the keys.
 func (tx *Tx) ImagesByKeys(ctx context.Context, keys []string) (ids []string, err error) {
 	return ids, inParts(keys, func(part []string) error {
-		w := &where{}
-		in(w, "key", part)
+		w := &conditions{}
+		oneOf(w, "key", part)
 		some, err := collect(ctx, tx, scanText, "SELECT DISTINCT image_id FROM image_names"+w.String(), w.args...)
 		ids = append(ids, some...)
 		return err
@@ -146,21 +146,21 @@ func (tx *Tx) AddNodeImages(ctx context.Context, node string, ids []string) erro
 	for i, id := range ids {
 		rows[i] = []any{node, id}
 	}
-	return tx.insert(ctx, "node_images (node_id, image_id)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertRows(ctx, "node_images (node_id, image_id)", rows, "ON CONFLICT DO NOTHING")
 }
 
 // RemoveNodeImages notes that a node does not have images any more.
 func (tx *Tx) RemoveNodeImages(ctx context.Context, node string, ids []string, now time.Time) error {
 	return inParts(ids, func(part []string) error {
-		seen := &where{}
+		seen := &conditions{}
 		set := "UPDATE images SET last_seen_time = " + seen.param(Micros(now))
-		in(seen, "id", part)
+		oneOf(seen, "id", part)
 		if _, err := tx.Exec(ctx, set+seen.String(), seen.args...); err != nil {
 			return err
 		}
-		w := &where{}
+		w := &conditions{}
 		w.add("node_id = ?", node)
-		in(w, "image_id", part)
+		oneOf(w, "image_id", part)
 		_, err := tx.Exec(ctx, "DELETE FROM node_images"+w.String(), w.args...)
 		return err
 	})
@@ -175,12 +175,12 @@ type ImageFilter struct {
 	Present bool
 }
 
-func (w *where) images(f *ImageFilter) {
+func (w *conditions) images(f *ImageFilter) {
 	if f.Search != "" {
-		w.add(`i.search LIKE ? ESCAPE '\'`, contains(f.Search))
+		w.add(`i.search LIKE ? ESCAPE '\'`, likePart(f.Search))
 	}
-	in(w, "i.scan_state", f.States)
-	in(w, "i.worst", f.Worst)
+	oneOf(w, "i.scan_state", f.States)
+	oneOf(w, "i.worst", f.Worst)
 	if f.Present {
 		w.add("EXISTS (SELECT 1 FROM node_images p WHERE p.image_id = i.id)")
 	}
@@ -191,7 +191,7 @@ func (w *where) images(f *ImageFilter) {
 
 // ListImages returns at most limit images, the worst first, then by ID, that come after one.
 func (tx *Tx) ListImages(ctx context.Context, f ImageFilter, after *Image, limit int) ([]Image, error) {
-	w := &where{}
+	w := &conditions{}
 	w.images(&f)
 	if after != nil {
 		w.add("(i.worst < ? OR i.worst = ? AND i.id > ?)", after.Worst, after.Worst, after.ID)
@@ -201,7 +201,7 @@ func (tx *Tx) ListImages(ctx context.Context, f ImageFilter, after *Image, limit
 
 // CountImages counts those of the filter.
 func (tx *Tx) CountImages(ctx context.Context, f ImageFilter) (total int64, err error) {
-	w := &where{}
+	w := &conditions{}
 	w.images(&f)
 	return total, tx.QueryRow(ctx, "SELECT COUNT(*) FROM images i"+w.String(), w.args...).Scan(&total)
 }
@@ -229,4 +229,19 @@ func (tx *Tx) WhereImage(ctx context.Context, id string, most int) (count int64,
 func (tx *Tx) DeleteOldImages(ctx context.Context, before time.Time) error {
 	_, err := tx.Exec(ctx, "DELETE FROM images WHERE last_seen_time < $1 AND NOT EXISTS (SELECT 1 FROM node_images p WHERE p.image_id = images.id)", Micros(before))
 	return err
+}
+
+// PresentImages returns at most limit images that some node has, by ID, after one.
+func (tx *Tx) PresentImages(ctx context.Context, after string, limit int) ([]Image, error) {
+	return collect(ctx, tx, scanImage, "SELECT "+imageColumns+` FROM images i
+		WHERE i.id > $1 AND EXISTS (SELECT 1 FROM node_images p WHERE p.image_id = i.id) ORDER BY i.id LIMIT $2`, after, limit)
+}
+
+// NodeName is how people know a node.
+type NodeName struct{ Name, Cluster string }
+
+// NodesOfImage returns the nodes that have the image, by name.
+func (tx *Tx) NodesOfImage(ctx context.Context, id string) ([]NodeName, error) {
+	return collect(ctx, tx, func(row scanner) (n NodeName, err error) { return n, row.Scan(&n.Name, &n.Cluster) },
+		"SELECT n.name, n.cluster FROM node_images p JOIN nodes n ON n.id = p.node_id WHERE p.image_id = $1 ORDER BY n.name, n.cluster", id)
 }

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// Topics of notifications. A bundle's payload is its number, a removed node's its ID.
+// Topics of notifications: of a node that was removed, its ID, and of a change of verdicts, its number.
 const (
-	BundleTopic  = "bundle"
-	NodeTopic    = "node-removed"
-	VerdictTopic = "verdict"
+	RemovedNodesTopic = "removed-nodes"
+	VerdictsTopic     = "verdicts"
 )
 
 // Node is a machine that joined.
@@ -73,7 +72,7 @@ func scanNode(row scanner) (Node, error) {
 const replicaLife = 30 * time.Second
 
 // nodesFrom joins each node with the replica that holds its stream, where one that lives does.
-func nodesFrom(w *where, now time.Time) string {
+func nodesFrom(w *conditions, now time.Time) string {
 	return " FROM nodes n LEFT JOIN replicas r ON r.id = n.replica AND r.alive_time > " + w.param(Micros(now.Add(-replicaLife)))
 }
 
@@ -106,8 +105,8 @@ func (tx *Tx) IsNode(ctx context.Context, id string) (bool, error) {
 // AreNodes returns those of the IDs that are nodes'.
 func (tx *Tx) AreNodes(ctx context.Context, ids []string) (found []string, err error) {
 	return found, inParts(ids, func(part []string) error {
-		w := &where{}
-		in(w, "id", part)
+		w := &conditions{}
+		oneOf(w, "id", part)
 		some, err := collect(ctx, tx, scanText, "SELECT id FROM nodes"+w.String(), w.args...)
 		found = append(found, some...)
 		return err
@@ -116,7 +115,7 @@ func (tx *Tx) AreNodes(ctx context.Context, ids []string) (found []string, err e
 
 // Node returns ErrNotFound when there is none of that ID.
 func (tx *Tx) Node(ctx context.Context, id string, now time.Time) (Node, error) {
-	w := &where{}
+	w := &conditions{}
 	from := nodesFrom(w, now)
 	w.add("n.id = ?", id)
 	n, err := scanNode(tx.QueryRow(ctx, "SELECT "+nodeColumns+from+w.String(), w.args...))
@@ -128,7 +127,7 @@ func (tx *Tx) Node(ctx context.Context, id string, now time.Time) (Node, error) 
 
 // NodeByName returns ErrNotFound when the cluster has none of that name.
 func (tx *Tx) NodeByName(ctx context.Context, cluster, name string, now time.Time) (Node, error) {
-	w := &where{}
+	w := &conditions{}
 	from := nodesFrom(w, now)
 	w.add("n.cluster = ? AND n.name = ?", cluster, name)
 	n, err := scanNode(tx.QueryRow(ctx, "SELECT "+nodeColumns+from+w.String(), w.args...))
@@ -144,7 +143,7 @@ func (tx *Tx) DeleteNode(ctx context.Context, id string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	tx.Notify(NodeTopic, id)
+	tx.Notify(RemovedNodesTopic, id)
 	_, err = tx.Exec(ctx, "DELETE FROM nodes WHERE id = $1", id)
 	return err
 }
@@ -188,25 +187,25 @@ func (n *Node) State(newest int64) NodeState {
 }
 
 // state is State in SQL.
-func (w *where) state(newest int64) string {
+func (w *conditions) state(newest int64) string {
 	number := w.param(newest)
 	return fmt.Sprintf("CASE WHEN r.id IS NULL THEN %d WHEN n.bundle = %s THEN %d WHEN n.rejected_bundle = %s THEN %d ELSE %d END",
 		NodeSilent, number, NodeInForce, number, NodeRejected, NodeBehind)
 }
 
-func (w *where) nodes(f *NodeFilter) {
+func (w *conditions) nodes(f *NodeFilter) {
 	if f.Search != "" {
-		w.add(`n.search LIKE ? ESCAPE '\'`, contains(f.Search))
+		w.add(`n.search LIKE ? ESCAPE '\'`, likePart(f.Search))
 	}
-	in(w, "n.cluster", f.Clusters)
+	oneOf(w, "n.cluster", f.Clusters)
 	if len(f.States) > 0 {
-		in(w, w.state(f.Newest), f.States)
+		oneOf(w, w.state(f.Newest), f.States)
 	}
 }
 
 // Nodes returns at most limit nodes, by name and ID, that come after those of one.
 func (tx *Tx) Nodes(ctx context.Context, f NodeFilter, afterName, afterID string, limit int, now time.Time) ([]Node, error) {
-	w := &where{}
+	w := &conditions{}
 	from := nodesFrom(w, now)
 	w.nodes(&f)
 	w.add("(n.name, n.id) > (?, ?)", afterName, afterID)
@@ -215,7 +214,7 @@ func (tx *Tx) Nodes(ctx context.Context, f NodeFilter, afterName, afterID string
 
 // CountNodes counts those of the filter.
 func (tx *Tx) CountNodes(ctx context.Context, f NodeFilter, now time.Time) (total int64, err error) {
-	w := &where{}
+	w := &conditions{}
 	from := nodesFrom(w, now)
 	w.nodes(&f)
 	return total, tx.QueryRow(ctx, "SELECT COUNT(*)"+from+w.String(), w.args...).Scan(&total)
@@ -227,7 +226,7 @@ func (tx *Tx) CountNodeStates(ctx context.Context, newest int64, now time.Time) 
 		state NodeState
 		count int64
 	}
-	w := &where{}
+	w := &conditions{}
 	from := nodesFrom(w, now)
 	rows, err := collect(ctx, tx, func(s scanner) (r row, err error) { return r, s.Scan(&r.state, &r.count) },
 		"SELECT state, COUNT(*) FROM (SELECT "+w.state(newest)+" AS state"+from+") s GROUP BY state", w.args...)
@@ -267,7 +266,7 @@ func (tx *Tx) NoteNodes(ctx context.Context, replica string, news []NodeNews) er
 }
 
 func (tx *Tx) noteNode(ctx context.Context, replica string, n *NodeNews) error {
-	w := &where{}
+	w := &conditions{}
 	set := "last_contact_time = " + w.param(Micros(n.Contact))
 	switch n.Stream {
 	case StreamBegan:

@@ -43,7 +43,7 @@ func (tx *Tx) CreateReport(ctx context.Context, r Report, verdict []byte, keys [
 	for i, key := range keys {
 		rows[i] = []any{key, r.ID}
 	}
-	return tx.insert(ctx, "report_keys (key, report_id)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertRows(ctx, "report_keys (key, report_id)", rows, "ON CONFLICT DO NOTHING")
 }
 
 // Report returns ErrNotFound when there is none of that ID.
@@ -99,8 +99,8 @@ type KeyedReport struct {
 // ReportsByKeys returns the reports under any of the keys, once for each key.
 func (tx *Tx) ReportsByKeys(ctx context.Context, keys []string) (found []KeyedReport, err error) {
 	return found, inParts(keys, func(part []string) error {
-		w := &where{}
-		in(w, "k.key", part)
+		w := &conditions{}
+		oneOf(w, "k.key", part)
 		some, err := collect(ctx, tx, scanKeyedReport, "SELECT k.key, "+reportColumns+" FROM report_keys k JOIN reports r ON r.id = k.report_id"+w.String(), w.args...)
 		found = append(found, some...)
 		return err
@@ -132,7 +132,7 @@ func (tx *Tx) ChangeVerdicts(ctx context.Context, keys []string) error {
 	for i, key := range keys {
 		rows[i] = []any{number, key}
 	}
-	if err := tx.insert(ctx, "verdict_changes (number, key)", rows, "ON CONFLICT DO NOTHING"); err != nil {
+	if err := tx.insertRows(ctx, "verdict_changes (number, key)", rows, "ON CONFLICT DO NOTHING"); err != nil {
 		return err
 	}
 	if number-changesKept > oldest {
@@ -143,7 +143,7 @@ func (tx *Tx) ChangeVerdicts(ctx context.Context, keys []string) error {
 			return err
 		}
 	}
-	tx.Notify(VerdictTopic, fmt.Sprint(number))
+	tx.Notify(VerdictsTopic, fmt.Sprint(number))
 	return nil
 }
 

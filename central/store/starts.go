@@ -94,7 +94,7 @@ func scanStart(row scanner) (Start, error) {
 
 // EachStart hands on the starts since a moment's day, by image, the newest day first.
 func (tx *Tx) EachStart(ctx context.Context, since time.Time, do func(Start) error) error {
-	return each(ctx, tx, scanStart, do, `SELECT day, node_id, cluster, namespace, pod, container, image, image_id, asks, count, last_time
+	return eachRow(ctx, tx, scanStart, do, `SELECT day, node_id, cluster, namespace, pod, container, image, image_id, asks, count, last_time
 		FROM starts WHERE day >= $1 ORDER BY image_id, day DESC, hash`, dayNumber(since))
 }
 
