@@ -42,7 +42,7 @@ func placeholders(first, n int) string {
 // conditions gathers them and their parameters; ? in a condition is its parameter.
 type conditions struct {
 	texts []string
-	args       []any
+	args  []any
 }
 
 func (w *conditions) param(value any) string {
