@@ -144,7 +144,8 @@ func pack(v *verdict.Verdict) ([]byte, error) {
 	if err := json.NewEncoder(writer).Encode(v); err != nil {
 		return nil, err
 	}
-	return packed.Bytes(), writer.Close()
+	err := writer.Close()
+	return packed.Bytes(), err
 }
 
 // answer is what a node is told of an image.
