@@ -132,9 +132,10 @@ func ask(t *testing.T, node *nodestest.Node, image *portcullisv1.PresentImage) (
 	return v, told.GetIncomplete()
 }
 
-func get(t *testing.T, o *nodestest.Operator, n int) *portcullisv1.GetImageResponse {
+// get is the image numbered 1.
+func get(t *testing.T, o *nodestest.Operator) *portcullisv1.GetImageResponse {
 	t.Helper()
-	answer, err := o.Images.GetImage(ctx, &portcullisv1.GetImageRequest{Id: scannertest.ImageID(n)})
+	answer, err := o.Images.GetImage(ctx, &portcullisv1.GetImageRequest{Id: scannertest.ImageID(1)})
 	require.NoError(t, err)
 	return answer
 }
@@ -152,7 +153,7 @@ func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
 		}
 		v, _ := ask(t, with, present(1))
 		require.Nil(t, v)
-		require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor, 1).GetImage().GetScanState())
+		require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor).GetImage().GetScanState())
 
 		id, answer := upload(t, editor, own(t, 1, 2, "CVE-2026-0001"))
 		require.Equal(t, []string{scannertest.ImageID(1)}, answer.Images)
@@ -166,7 +167,7 @@ func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
 		times, _ := streams[1].Told(scannertest.ImageID(1))
 		require.Zero(t, times)
 
-		shown := get(t, editor, 1)
+		shown := get(t, editor)
 		require.Equal(t, portcullisv1.ScanState_SCAN_STATE_PARTIAL, shown.GetImage().GetScanState())
 		require.Equal(t, "High", shown.GetImage().GetWorstSeverity())
 		require.Equal(t, []string{"with"}, shown.GetImage().GetNodes())
@@ -178,7 +179,7 @@ func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
 		eventually(t, func() bool { times, _ := streams[0].Told(scannertest.ImageID(1)); return times == 2 }, "told of the deletion")
 		v, _ = ask(t, with, present(1))
 		require.Nil(t, v)
-		require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor, 1).GetImage().GetScanState())
+		require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor).GetImage().GetScanState())
 		_, err = editor.Images.DeleteReport(ctx, &portcullisv1.DeleteReportRequest{Id: id})
 		code(t, err, connect.CodeNotFound)
 	})
@@ -211,7 +212,7 @@ func TestAReportThatCameFirstIsFoundWhenTheImageAppears(t *testing.T) {
 		_, err := editor.Images.GetImage(ctx, &portcullisv1.GetImageRequest{Id: scannertest.ImageID(1)})
 		code(t, err, connect.CodeNotFound)
 		has(t, node, 1)
-		require.EqualValues(t, 1, get(t, editor, 1).GetImage().GetVulnerabilities())
+		require.EqualValues(t, 1, get(t, editor).GetImage().GetVulnerabilities())
 		v, _ := ask(t, node, present(1))
 		require.Len(t, v.Vulnerabilities, 1)
 	})
@@ -252,7 +253,7 @@ func TestWhatWasFoundUnderATagCountsAndShowsNothingClean(t *testing.T) {
 	require.Empty(t, incomplete)
 	require.Equal(t, "CVE-2026-0007", v.Vulnerabilities[0].ID)
 	require.Empty(t, v.Scanned)
-	require.Equal(t, "Critical", get(t, editor, 1).GetImage().GetWorstSeverity())
+	require.Equal(t, "Critical", get(t, editor).GetImage().GetWorstSeverity())
 }
 
 func TestReportsMergeByKindAndNewestScan(t *testing.T) {
@@ -264,7 +265,7 @@ func TestReportsMergeByKindAndNewestScan(t *testing.T) {
 	v, _ := ask(t, node, present(1))
 	require.Len(t, v.Vulnerabilities, 1)
 	require.Equal(t, "CVE-2026-0003", v.Vulnerabilities[0].ID)
-	require.Len(t, get(t, editor, 1).GetReports(), 2)
+	require.Len(t, get(t, editor).GetReports(), 2)
 }
 
 func TestTheSameReportIsKeptOnceAndOldOnesOfAScannerAreDropped(t *testing.T) {
@@ -274,11 +275,11 @@ func TestTheSameReportIsKeptOnceAndOldOnesOfAScannerAreDropped(t *testing.T) {
 		first, _ := upload(t, editor, own(t, 1, 1))
 		again, _ := upload(t, editor, own(t, 1, 1))
 		require.Equal(t, first, again)
-		require.Len(t, get(t, editor, 1).GetReports(), 1)
+		require.Len(t, get(t, editor).GetReports(), 1)
 		for day := 2; day <= 8; day++ {
 			upload(t, editor, own(t, 1, day))
 		}
-		reports := get(t, editor, 1).GetReports()
+		reports := get(t, editor).GetReports()
 		require.Len(t, reports, 5)
 		require.Equal(t, 8, reports[0].GetScanTime().AsTime().Day())
 	})
@@ -329,12 +330,12 @@ func TestAnUploadThatIsNoGoodIsRefusedAndChangesNothing(t *testing.T) {
 			require.Less(t, len(text), 1000)
 		})
 	}
-	require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor, 1).GetImage().GetScanState())
+	require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor).GetImage().GetScanState())
 	status, _, _ := post(t, c.Operator(access.Viewer), "", bytes.NewReader(good))
 	require.Equal(t, http.StatusForbidden, status)
 	status, _, text := post(t, editor, "?image="+scannertest.ImageID(1), bytes.NewReader(trivy(nil, "CVE-2026-0001")))
 	require.Equal(t, http.StatusOK, status, text)
-	require.EqualValues(t, 1, get(t, editor, 1).GetImage().GetVulnerabilities())
+	require.EqualValues(t, 1, get(t, editor).GetImage().GetVulnerabilities())
 }
 
 type zeros struct{}
@@ -383,7 +384,7 @@ func TestNamesThatAreOddOrTooManyAreLeftOut(t *testing.T) {
 		}
 		_, err := c.Join("n").ReportInventory(ctx, &portcullisv1.ReportInventoryRequest{Added: []*portcullisv1.PresentImage{image}})
 		require.NoError(t, err)
-		tags := get(t, c.Operator(access.Viewer), 1).GetImage().GetTags()
+		tags := get(t, c.Operator(access.Viewer)).GetImage().GetTags()
 		require.Len(t, tags, 100)
 		require.Contains(t, tags, "good:1")
 		require.Contains(t, tags, "<b>:1")
@@ -480,17 +481,17 @@ func TestAnImageTellsWhatWouldHappenIfItStarted(t *testing.T) {
 	c := nodestest.New(t, storetest.SQLite(t))
 	editor := c.Operator(access.Editor)
 	has(t, c.Join("n"), 1)
-	require.Empty(t, get(t, editor, 1).GetSteps(), "no bundle yet")
+	require.Empty(t, get(t, editor).GetSteps(), "no bundle yet")
 	c.Bundles.Publish(t, c.Store, 1, blocking)
-	answer := get(t, editor, 1)
+	answer := get(t, editor)
 	require.Equal(t, portcullisv1.Action_ACTION_UNSPECIFIED, answer.GetAction())
 	require.Contains(t, answer.GetSteps()[0].GetSays(), "nothing is known")
 	upload(t, editor, own(t, 1, 1, "CVE-2026-0001"))
-	answer = get(t, editor, 1)
+	answer = get(t, editor)
 	require.Equal(t, portcullisv1.Action_ACTION_BLOCK, answer.GetAction())
 	require.Contains(t, answer.GetSteps()[0].GetSays(), "CVE-2026-0001")
 	c.Bundles.Publish(t, c.Store, 2, "")
-	require.Equal(t, portcullisv1.Action_ACTION_UNSPECIFIED, get(t, editor, 1).GetAction())
+	require.Equal(t, portcullisv1.Action_ACTION_UNSPECIFIED, get(t, editor).GetAction())
 }
 
 func TestEveryPresentImageIsHandedOnWithNodesAndVerdict(t *testing.T) {
