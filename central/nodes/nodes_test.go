@@ -111,7 +111,7 @@ func TestAJoinTokenThatIsNoGoodLetsNobodyIn(t *testing.T) {
 func TestAFailedJoinUsesNothingUp(t *testing.T) {
 	c := nodestest.New(t, storetest.SQLite(t))
 	token := c.Token(1)
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is the mistake
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
 	odd, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	require.NoError(t, err)
