@@ -20,6 +20,8 @@ import (
 
 	"portcullis/central/access"
 	"portcullis/central/audit"
+	"portcullis/central/events"
+	"portcullis/central/notifications"
 	"portcullis/central/pki"
 	"portcullis/central/store"
 )
@@ -43,6 +45,9 @@ type App struct {
 	sessions *access.Sessions
 	users    *access.Users
 	oidc     *access.OIDC // nil where it is not configured
+
+	events        *events.Service
+	notifications *notifications.Service
 
 	listener  net.Listener
 	http      net.Listener // nil when no metrics are served
@@ -107,6 +112,7 @@ func (a *App) build(options Options) error {
 func (a *App) buildServices() error {
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
+	a.buildEvents()
 	options := access.SessionOptions{
 		Idle: a.config.Sessions.Idle, Lifetime: a.config.Sessions.Lifetime, Version: a.version, Now: a.now, Log: a.log,
 	}
@@ -121,10 +127,25 @@ func (a *App) buildServices() error {
 	return err
 }
 
+// buildEvents makes what counts events and tells of them.
+func (a *App) buildEvents() {
+	a.events = events.New(a.store, events.Options{
+		Nodes: noNodes{}, Retention: a.config.Events.Retention, Now: a.now, Log: a.log, Metrics: a.metrics.registry,
+	})
+	a.notifications = notifications.New(a.store, notifications.Options{
+		AllowLocal: a.config.Notifications.AllowLocal, Now: a.now, Log: a.log, Metrics: a.metrics.registry,
+	})
+	a.onStop(func() error { a.cancel(); a.tasks.Wait(); a.events.Close(); return nil }) // before the store is closed
+}
+
 // noNodes is until there is something that knows them.
 type noNodes struct{}
 
 func (noNodes) IsMember(context.Context, string) (bool, error) { return false, nil }
+
+func (noNodes) EventNode(_ context.Context, id string) (store.EventNode, error) {
+	return store.EventNode{ID: id, Name: id}, nil
+}
 
 // openStore opens the database. At a machine's start that may be up a little later than we are.
 func openStore(ctx context.Context, config Config, log logrus.FieldLogger) (*store.Store, error) {
@@ -188,6 +209,8 @@ func (a *App) lock() error {
 func (a *App) Start() {
 	server := a.newServer()
 	a.onStop(func() error { return a.drain(server) })
+	a.tasks.Go(func() { a.events.Run(a.ctx) })
+	a.tasks.Go(func() { a.notifications.Run(a.ctx) })
 	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })
 	if a.http != nil {
 		metrics := a.metricsServer()
