@@ -135,7 +135,9 @@ func (s *Service) serve(ctx context.Context, c *store.Channel, now time.Time) (d
 	if err != nil {
 		return "", err
 	}
-	if err := s.send(ctx, *c, n); err != nil {
+	if err := s.send(ctx, *c, n); ctx.Err() != nil && err != nil {
+		return "", nil // central is stopping, which is not the target's fault
+	} else if err != nil {
 		return s.failed(c, d, err, now), nil
 	}
 	s.sent.WithLabelValues("sent").Inc()

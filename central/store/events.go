@@ -241,7 +241,7 @@ func (tx *Tx) putEvidence(ctx context.Context, now time.Time, folds []*fold) err
 	}
 	var rows, findings [][]any
 	for _, id := range missing {
-		rows = append(rows, []any{id[:], distinct[id].Evidence, Micros(now)})
+		rows = append(rows, []any{id[:], append([]byte{}, distinct[id].Evidence...), Micros(now)}) // nil would be NULL
 		words := slices.Clone(distinct[id].Findings)
 		slices.Sort(words)
 		for _, word := range slices.Compact(words) {
