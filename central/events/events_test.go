@@ -26,7 +26,7 @@ import (
 func TestAnEventSaysAllThatTheNodeSaid(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
 		sent := blocked("web-1", func(e *portcullisv1.Event) { e.EnforceAt = timestamppb.New(noon.Add(-time.Hour)) })
-		f.upload(t, "n", sent)
+		f.upload(t, sent)
 		listed := f.list(t, &portcullisv1.ListEventsRequest{}).GetEvents()
 		require.Len(t, listed, 1)
 		want := proto.CloneOf(sent)
@@ -46,7 +46,7 @@ func TestAnEventSaysAllThatTheNodeSaid(t *testing.T) {
 
 func TestEventsAreFoundByEveryFinding(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
-		f.upload(t, "n", blocked("a", func(e *portcullisv1.Event) { e.Asks = []*portcullisv1.Ask{{Parameter: "host-path", Detail: "/"}} }))
+		f.upload(t, blocked("a", func(e *portcullisv1.Event) { e.Asks = []*portcullisv1.Ask{{Parameter: "host-path", Detail: "/"}} }))
 		for _, finding := range []string{"cve-2021-44228", "GHSA-jfh8-c2jp-5v3q", "44d88612fea8a8f36de82e1278abb02f", "rsa-key", "host-path"} {
 			require.Len(t, f.list(t, &portcullisv1.ListEventsRequest{Filter: &portcullisv1.EventFilter{Finding: finding}}).GetEvents(), 1, finding)
 		}
@@ -57,7 +57,7 @@ func TestEventsAreFoundByEveryFinding(t *testing.T) {
 func TestARecordThatMakesNoSenseDoesNotStopASpool(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
 		long := strings.Repeat("界\x00\x1b[31m", 10_000)
-		f.upload(t, "n",
+		f.upload(t,
 			nil,
 			blocked("a", func(e *portcullisv1.Event) { e.Action = 9 }),
 			blocked("a", func(e *portcullisv1.Event) { e.Count = 0 }),
@@ -126,7 +126,7 @@ func TestUploadsOfManyNodesAtOnceAreAllCounted(t *testing.T) {
 func TestPagesFollowEachOther(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
 		for i := range 5 {
-			f.upload(t, "n", blocked(fmt.Sprint(i), func(e *portcullisv1.Event) { e.Count = int64(i + 1) }))
+			f.upload(t, blocked(fmt.Sprint(i), func(e *portcullisv1.Event) { e.Count = int64(i + 1) }))
 		}
 		var pods []string
 		r := &portcullisv1.ListEventsRequest{PageSize: 2, Order: portcullisv1.EventOrder_EVENT_ORDER_COUNT_DESC}
@@ -169,7 +169,7 @@ func TestListsThatMakeNoSenseSayWhy(t *testing.T) {
 
 func TestDaysBeginAtMidnightOfTheZone(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
-		f.upload(t, "n", blocked("a", func(e *portcullisv1.Event) { // 23:20 of the 22nd in India, 01:50 UTC+8
+		f.upload(t, blocked("a", func(e *portcullisv1.Event) { // 23:20 of the 22nd in India, 01:50 UTC+8
 			e.LastTime = timestamppb.New(time.Date(2026, 11, 22, 17, 50, 0, 0, time.UTC))
 		}))
 		for zone, want := range map[string]string{"": "2026-11-22", "Asia/Kolkata": "2026-11-22", "Asia/Shanghai": "2026-11-23", "Asia/Kathmandu": "2026-11-22"} {
@@ -194,8 +194,8 @@ func TestFollowersOfAnotherReplicaSeeWhatIsUploaded(t *testing.T) {
 	defer end()
 	stream, err := there.client.FollowEvents(following, &portcullisv1.FollowEventsRequest{Filter: &portcullisv1.EventFilter{Namespaces: []string{"shop"}}})
 	require.NoError(t, err)
-	here.upload(t, "n", blocked("other", func(e *portcullisv1.Event) { e.Namespace = "other" }))
-	here.upload(t, "n", blocked("a", nil), blocked("a", nil))
+	here.upload(t, blocked("other", func(e *portcullisv1.Event) { e.Namespace = "other" }))
+	here.upload(t, blocked("a", nil), blocked("a", nil))
 	require.True(t, stream.Receive(), "%v", stream.Err())
 	require.Equal(t, "a", stream.Msg().GetEvent().GetPod())
 	require.EqualValues(t, 2, stream.Msg().GetEvent().GetCount())
@@ -221,9 +221,9 @@ func TestCSVHoldsEveryPageAndNoFormula(t *testing.T) {
 		for i := range 600 {
 			all = append(all, blocked(fmt.Sprint("pod-", i), nil))
 		}
-		f.upload(t, "n", all...)
+		f.upload(t, all...)
 		for _, name := range []string{"=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "＝1", "<script>,\"x\"\n"} {
-			f.upload(t, "n", blocked(name, func(e *portcullisv1.Event) { e.Namespace = "evil" }))
+			f.upload(t, blocked(name, func(e *portcullisv1.Event) { e.Namespace = "evil" }))
 		}
 		status, body := f.csv(t, "")
 		require.Equal(t, http.StatusOK, status)

@@ -45,7 +45,7 @@ type fixture struct {
 	registry *prometheus.Registry
 	server   *httptest.Server
 	client   api.EventServiceClient
-	after    map[string]int64
+	after    int64 // what is counted of the spool
 }
 
 // run runs a test on both databases.
@@ -56,7 +56,7 @@ func run(t *testing.T, test func(t *testing.T, f *fixture)) {
 func newFixture(t *testing.T, s *store.Store) *fixture {
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	f := &fixture{store: s, registry: prometheus.NewRegistry(), after: map[string]int64{}}
+	f := &fixture{store: s, registry: prometheus.NewRegistry()}
 	f.Service = events.New(s, events.Options{Nodes: nodes{}, FollowGap: time.Millisecond, Now: func() time.Time { return noon }, Log: log, Metrics: f.registry})
 	t.Cleanup(f.Close)
 	mux := http.NewServeMux()
@@ -70,17 +70,17 @@ func newFixture(t *testing.T, s *store.Store) *fixture {
 	return f
 }
 
-// upload counts decisions of the node, each a record of its spool.
-func (f *fixture) upload(t *testing.T, node string, decisions ...*portcullisv1.Event) {
+// upload counts decisions of the node n, each a record of its spool.
+func (f *fixture) upload(t *testing.T, decisions ...*portcullisv1.Event) {
 	t.Helper()
-	r := &portcullisv1.UploadDecisionsRequest{Spool: "s", After: f.after[node], Through: f.after[node] + int64(len(decisions))}
+	r := &portcullisv1.UploadDecisionsRequest{Spool: "s", After: f.after, Through: f.after + int64(len(decisions))}
 	for _, e := range decisions {
 		r.Decisions = append(r.Decisions, &portcullisv1.FoldedDecision{Event: e})
 	}
-	through, err := f.Ingest(ctx, node, r)
+	through, err := f.Ingest(ctx, "n", r)
 	require.NoError(t, err)
 	require.Equal(t, r.GetThrough(), through)
-	f.after[node] = through
+	f.after = through
 }
 
 func (f *fixture) list(t *testing.T, r *portcullisv1.ListEventsRequest) *portcullisv1.ListEventsResponse {

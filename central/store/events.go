@@ -121,6 +121,9 @@ func (s *Store) AddDecisions(ctx context.Context, now time.Time, batches []Batch
 }
 
 func (tx *Tx) addDecisions(ctx context.Context, now time.Time, batches []Batch) ([]int64, error) {
+	if err := tx.planByIndex(ctx); err != nil {
+		return nil, err
+	}
 	through := make([]int64, len(batches))
 	folds := map[hash]*fold{}
 	trend, hits := map[trendKey]int64{}, map[hitKey]int64{}

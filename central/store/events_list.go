@@ -102,7 +102,8 @@ func (w *where) among(column, query string, inner func()) {
 	w.clauses = nil
 	inner()
 	inside := w.sql()
-	w.clauses = append(outside, column+" IN ("+query+inside+")")
+	w.clauses = outside
+	w.add(column + " IN (" + query + inside + ")")
 }
 
 // ofEvents adds what the filter asks of the table events.
@@ -169,6 +170,9 @@ func (tx *Tx) CountEvents(ctx context.Context, f EventFilter, most int) (int, er
 // Events returns at most limit events after the position, and how many there are in all, counted no
 // further than most.
 func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after *EventPosition, limit, most int) ([]Event, int, error) {
+	if err := tx.planEachTime(ctx); err != nil {
+		return nil, 0, err
+	}
 	count, err := tx.CountEvents(ctx, f, most)
 	if err != nil || count == 0 {
 		return nil, count, err

@@ -26,6 +26,10 @@ func (tx *Tx) insert(ctx context.Context, head string, rows [][]any, tail string
 				if j > 0 {
 					text.WriteByte(',')
 				}
+				if tx.dialect == sqlite { // looks up each $1 among all others, which takes longer than to insert
+					text.WriteByte('?')
+					continue
+				}
 				text.WriteByte('$')
 				text.WriteString(strconv.Itoa(len(args) + j + 1))
 			}
@@ -103,4 +107,28 @@ func anys[T any](values []T) []any {
 		all[i] = value
 	}
 	return all
+}
+
+// planByIndex keeps PostgreSQL from plans of a time when the tables were small: it reads all of a table
+// that it takes for small, and keeps a plan for as long as nobody has analysed the tables anew.
+func (tx *Tx) planByIndex(ctx context.Context) error {
+	return tx.set(ctx, "enable_seqscan", "off", "enable_hashjoin", "off", "enable_mergejoin", "off")
+}
+
+// planEachTime lets PostgreSQL plan for the very values that are asked for.
+func (tx *Tx) planEachTime(ctx context.Context) error {
+	return tx.set(ctx, "plan_cache_mode", "force_custom_plan")
+}
+
+// set changes settings of PostgreSQL until the transaction ends.
+func (tx *Tx) set(ctx context.Context, settings ...any) error {
+	if tx.dialect == sqlite {
+		return nil
+	}
+	var calls []string
+	for i := 1; i < len(settings); i += 2 {
+		calls = append(calls, "set_config($"+strconv.Itoa(i)+", $"+strconv.Itoa(i+1)+", true)")
+	}
+	_, err := tx.Exec(ctx, "SELECT "+strings.Join(calls, ", "), settings...)
+	return err
 }
