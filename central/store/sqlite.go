@@ -11,7 +11,8 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// readers is how many reads go on at the same time.
+// readers is how many reads go on at the same time. Each keeps at most 16 MiB of the database in memory,
+// the writer 64 MiB.
 const readers = 8
 
 func (s *Store) openSQLite(path string) error {
@@ -27,11 +28,11 @@ func (s *Store) openSQLite(path string) error {
 		return err
 	}
 	s.dialect = sqlite
-	if s.write, err = sql.Open("sqlite", sqliteSource(path, "immediate", "synchronous(FULL)")); err != nil {
+	if s.write, err = sql.Open("sqlite", sqliteSource(path, "immediate", "synchronous(FULL)", "cache_size(-65536)")); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", sqliteSource(path, "deferred", "query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", sqliteSource(path, "deferred", "query_only(1)", "cache_size(-16384)")); err != nil {
 		return err
 	}
 	s.read.SetMaxOpenConns(readers)

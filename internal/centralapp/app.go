@@ -15,20 +15,18 @@ import (
 	"sync"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
 	"portcullis/central/audit"
+	"portcullis/central/events"
 	"portcullis/central/images"
 	"portcullis/central/nodes"
+	"portcullis/central/notifications"
 	"portcullis/central/pki"
 	"portcullis/central/policies"
 	"portcullis/central/store"
-	"portcullis/policy"
-	"portcullis/scanner-client/verdict"
 )
 
 // App is one running portcullis-central.
@@ -54,6 +52,9 @@ type App struct {
 	sync     *nodes.Sync
 	images   *images.Service
 	oidc     *access.OIDC // nil where it is not configured
+
+	events        *events.Service
+	notifications *notifications.Service
 
 	listener  net.Listener
 	http      net.Listener // nil when no metrics are served
@@ -96,6 +97,7 @@ func (a *App) build(options Options) error {
 		return err
 	}
 	a.onStop(a.store.Close)
+	a.buildEvents()
 	a.onStop(func() error { a.cancel(); a.tasks.Wait(); return nil }) // the last words go to the store
 	password, err := access.FirstAdmin(a.ctx, a.store, a.now())
 	if err != nil {
@@ -119,20 +121,21 @@ func (a *App) build(options Options) error {
 
 // buildFleet makes what nodes talk to.
 func (a *App) buildFleet() error {
+	bundles := policies.NewBundles(a.store)
 	var err error
-	a.images, err = images.New(a.store, noBundles{}, images.Options{Dir: a.config.Data, Now: a.now, Log: a.log})
+	a.images, err = images.New(a.store, bundles, images.Options{Dir: a.config.Data, Now: a.now, Log: a.log})
 	if err != nil {
 		return err
 	}
 	options := nodes.Options{URL: a.config.url(), Now: a.now, Log: a.log}
-	a.sync = nodes.NewSync(a.store, a.pki, noBundles{}, a.images, noDecisions{}, options)
+	a.sync = nodes.NewSync(a.store, a.pki, bundles, a.images, a.events, options)
 	a.nodes = nodes.NewService(a.store, a.sync, a.pki, options)
 	return nil
 }
 
 // buildServices makes what mountServices mounts.
 func (a *App) buildServices() error {
-	a.policies = policies.NewService(a.store, policies.Options{Hits: noEvents{}, Images: noImages{}, Now: a.now})
+	a.policies = policies.NewService(a.store, policies.Options{Hits: policyHits{a.events}, Images: presentImages{a.images}, Now: a.now})
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
 	options := access.SessionOptions{
@@ -149,36 +152,15 @@ func (a *App) buildServices() error {
 	return err
 }
 
-// noBundles is until there are policies.
-type noBundles struct{}
-
-func (noBundles) NewestBundle(context.Context) (*portcullisv1.Bundle, error) {
-	return nil, store.ErrNotFound
-}
-
-// noDecisions is until something takes them. Nodes keep them.
-type noDecisions struct{}
-
-func (noDecisions) Ingest(context.Context, string, *portcullisv1.UploadDecisionsRequest) (int64, error) {
-	return 0, connect.NewError(connect.CodeUnavailable, errors.New("decisions are not taken yet"))
-}
-
-// noEvents is until there is something that counts them.
-type noEvents struct{}
-
-func (noEvents) PolicyHits(context.Context, []string, time.Time) (map[string]policies.Hits, error) {
-	return nil, nil
-}
-
-// noImages is until there is something that knows them.
-type noImages struct{}
-
-func (noImages) EachPresentImage(context.Context, func(*policies.PresentImage) error) error {
-	return nil
-}
-
-func (noImages) KnownImage(context.Context, string) (policy.Image, *verdict.Verdict, error) {
-	return policy.Image{}, nil, nil
+// buildEvents makes what counts events and tells of them.
+func (a *App) buildEvents() {
+	a.events = events.New(a.store, events.Options{
+		Nodes: eventNodes{a.store, a.now}, Retention: a.config.Events.Retention, Now: a.now, Log: a.log, Metrics: a.metrics.registry,
+	})
+	a.notifications = notifications.New(a.store, notifications.Options{
+		AllowLocal: a.config.Notifications.AllowLocal, Now: a.now, Log: a.log, Metrics: a.metrics.registry,
+	})
+	a.onStop(func() error { a.events.Close(); return nil })
 }
 
 // openStore opens the database. At a machine's start that may be up a little later than we are.
@@ -245,6 +227,8 @@ func (a *App) Start() {
 	a.tasks.Go(func() { a.images.Run(a.ctx) })
 	server := a.newServer()
 	a.onStop(func() error { return a.drain(server) })
+	a.tasks.Go(func() { a.events.Run(a.ctx) })
+	a.tasks.Go(func() { a.notifications.Run(a.ctx) })
 	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })
 	if a.http != nil {
 		metrics := a.metricsServer()

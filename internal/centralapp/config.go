@@ -26,9 +26,12 @@ type Config struct {
 	TLS      TLS      `yaml:"tls"`
 	Sessions Sessions `yaml:"sessions"`
 	OIDC     *OIDC    `yaml:"oidc"`
+	Events   Events   `yaml:"events"`
 	Timeouts Timeouts `yaml:"timeouts"`
 	Metrics  Metrics  `yaml:"metrics"`
 	Log      Log      `yaml:"log"`
+
+	Notifications Notifications `yaml:"notifications"`
 }
 
 // TLS names the operator's own certificate; all empty for one that central makes itself.
@@ -42,6 +45,17 @@ type TLS struct {
 type Sessions struct {
 	Idle     time.Duration `yaml:"idle"`
 	Lifetime time.Duration `yaml:"lifetime"`
+}
+
+// Events says how long an event is kept after it happened last.
+type Events struct {
+	Retention time.Duration `yaml:"retention"`
+}
+
+// Notifications says whom notifications may reach.
+type Notifications struct {
+	// AllowLocal lets them reach this machine and its link.
+	AllowLocal bool `yaml:"allowLocal"`
 }
 
 // Timeouts bound what central waits for.
@@ -69,6 +83,7 @@ func defaults() Config {
 		Listen:   ":8443",
 		Data:     "/var/lib/portcullis-central",
 		Sessions: Sessions{Idle: 2 * time.Hour, Lifetime: 24 * time.Hour},
+		Events:   Events{Retention: 180 * 24 * time.Hour},
 		Timeouts: Timeouts{Drain: 10 * time.Second},
 		Metrics:  Metrics{Address: "127.0.0.1:9465"},
 		Log:      Log{Level: "info", Format: "text"},
@@ -150,6 +165,7 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	}
 	check.expect(c.Sessions.Idle >= time.Minute && c.Sessions.Idle <= c.Sessions.Lifetime, "sessions.idle", "%s is out of range; set at least 1m and at most sessions.lifetime", c.Sessions.Idle)
 	check.expect(c.Sessions.Lifetime <= 30*24*time.Hour, "sessions.lifetime", "%s is out of range; set at most 720h", c.Sessions.Lifetime)
+	check.expect(c.Events.Retention >= 24*time.Hour && c.Events.Retention <= 10*365*24*time.Hour, "events.retention", "%s is out of range; set 24h to 87600h", c.Events.Retention)
 	check.expect(c.Timeouts.Drain > 0 && c.Timeouts.Drain <= 10*time.Minute, "timeouts.drain", "%s is out of range; set more than 0 and at most 10m", c.Timeouts.Drain)
 	c.validateOIDC(check)
 	_, err := logrus.ParseLevel(c.Log.Level)

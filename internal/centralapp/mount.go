@@ -10,6 +10,7 @@ import (
 
 	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
+	"portcullis/central/events"
 	"portcullis/central/images"
 	"portcullis/central/rpc"
 	"portcullis/console"
@@ -27,6 +28,8 @@ func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption
 	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
 	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
 	mux.Handle(api.NewPolicyServiceHandler(a.policies, options...))
+	mux.Handle(api.NewEventServiceHandler(a.events, small...))
+	mux.Handle(api.NewNotificationServiceHandler(a.notifications, small...))
 	mux.Handle(api.NewSessionServiceHandler(a.sessions, small...))
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))
@@ -48,6 +51,7 @@ func (a *App) mountPages(mux *http.ServeMux) {
 		mux.HandleFunc("GET "+access.OIDCLoginPath, a.oidc.Login)
 		mux.HandleFunc("GET "+access.OIDCCallbackPath, a.oidc.Callback)
 	}
+	mux.Handle("GET "+events.CSVPath, a.guard.HTTP(access.ByViewer(), http.HandlerFunc(a.events.CSV)))
 	mux.Handle("/", console.Handler())
 }
 
