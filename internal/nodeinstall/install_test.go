@@ -431,3 +431,16 @@ func TestTwoRunsAtOnceAreRefused(t *testing.T) {
 	_, err = m.Uninstall(context.Background())
 	require.ErrorContains(t, err, "another portcullis node install or uninstall runs")
 }
+
+func TestKubeletThatWasSentToPortcullisThroughVarRunIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := kubeadm(strings.Replace(kubeadmFlags, "containerd/containerd.sock", "portcullis/portcullis.sock", 1), bareConfig)
+		m := newMachine(t, with(files, DefaultConfig, "runtime: "+containerdSocket+"\n"))
+		p, err := m.Prepare(t.Context(), "")
+		require.NoError(t, err)
+		require.Equal(t, containerdSocket, p.Socket)
+		for _, c := range p.Changes {
+			require.Nil(t, c.edit, c.Path)
+		}
+	})
+}

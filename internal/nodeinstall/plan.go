@@ -119,7 +119,7 @@ func (p *Plan) sockets(config *node.Config, configPath string) error {
 		return refuse(fmt.Sprintf("the kubelet's endpoint is %s (%s), which is no unix socket", p.Kubelet.Endpoint, p.Kubelet.From), "Portcullis stands before runtimes on a unix socket of this machine")
 	}
 	switch {
-	case current != p.Listen:
+	case !SameSocket(current, p.Listen):
 		p.Socket = current
 	case p.state != nil:
 		p.Socket = p.state.Runtime
@@ -133,7 +133,7 @@ func (p *Plan) sockets(config *node.Config, configPath string) error {
 	case config == nil && crio:
 		p.Listen = crioListen
 	case config == nil:
-	case resolved(config.Runtime) != resolved(p.Socket):
+	case !SameSocket(config.Runtime, p.Socket):
 		return refuse(fmt.Sprintf("the kubelet uses the runtime at %s, and %s says runtime: %s", p.Socket, configPath, config.Runtime), "correct runtime there, or the kubelet's endpoint; nothing was changed")
 	case crio && !strings.HasSuffix(config.Listen, crioSuffix):
 		return refuse(fmt.Sprintf("before CRI-O the socket of portcullisd must end in %s, by which the kubelet knows it; %s says listen: %s", crioSuffix, configPath, config.Listen), "write listen: "+crioListen+" there")
@@ -141,7 +141,9 @@ func (p *Plan) sockets(config *node.Config, configPath string) error {
 	return nil
 }
 
-// resolved makes one of /run and /var/run.
+// SameSocket says whether two paths lead to one socket: /run and /var/run are one folder.
+func SameSocket(a, b string) bool { return resolved(a) == resolved(b) }
+
 func resolved(socket string) string {
 	if rest, ok := strings.CutPrefix(socket, "/var/run/"); ok {
 		return "/run/" + rest
@@ -259,7 +261,7 @@ func (m *Machine) daemonIsThere(p *Plan, f files) error {
 // kubelet started on the changed files would use it.
 func (p *Plan) wantEndpoint(f files, systemd bool) error {
 	k := p.Kubelet
-	if k.Socket() == p.Listen {
+	if SameSocket(k.Socket(), p.Listen) {
 		return nil
 	}
 	changed := f
