@@ -444,3 +444,23 @@ func TestKubeletThatWasSentToPortcullisThroughVarRunIsNotSentAgain(t *testing.T)
 		}
 	})
 }
+
+func TestFoldersOfTheConfigurationCanBeWrittenByTheService(t *testing.T) {
+	const dropIn = "/etc/systemd/system/portcullisd.service.d/10-folders.conf"
+	after := func(t *testing.T, config string) string {
+		m := newMachine(t, with(kubeadm(kubeadmFlags, bareConfig), DefaultConfig, "runtime: "+containerdSocket+"\n"+config))
+		p, err := m.Prepare(t.Context(), "")
+		require.NoError(t, err)
+		for _, c := range p.Changes {
+			if c.Path == dropIn {
+				return string(c.After)
+			}
+		}
+		return ""
+	}
+	synctest.Test(t, func(t *testing.T) {
+		require.Empty(t, after(t, "state: /var/lib/portcullis/other\npolicies: /srv/policies\n"))
+		require.Equal(t, "[Service]\nReadWritePaths=\"-/srv/100%%/state\"\nReadWritePaths=\"-/srv/policies\"\n",
+			after(t, "state: /srv/100%/state\npolicies: /srv/policies\ncentral: {address: \"https://central.example.com:8443\"}\n"))
+	})
+}
