@@ -208,6 +208,25 @@ func TestAVerdictForAReportsFolder(t *testing.T) {
 	require.Empty(t, hidden)
 }
 
+func TestAScanOfSomeKindsLeavesWhatWasFoundOfOthersInTheFolder(t *testing.T) {
+	img, _ := risky(t)
+	folder, file, with := t.TempDir(), imagetest.Save(t, img), tools(t)
+	id := filepath.Join(folder, strings.TrimPrefix(imagetest.ID(t, img), "sha256:"))
+	for _, arguments := range [][]string{
+		{}, {"--kinds", "secrets,malware"}, {"--kinds", "vulnerabilities", "--without", "npm"}, {"--clamd", "unix:///none", "--allow-partial"},
+	} {
+		_, stderr, status := run(t, append(append(with, "-q", "-o", folder, file), arguments...)...)
+		require.Zero(t, status, stderr)
+	}
+	left, err := filepath.Glob(filepath.Join(folder, "*"))
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{id + ".json", id + ".malware+secrets.json", id + ".partly-vulnerabilities.json", id + ".vulnerabilities+secrets.json"}, left)
+	all, err := os.ReadFile(id + ".json")
+	require.NoError(t, err)
+	_, found := summary(t, string(all))
+	require.Len(t, found, 7)
+}
+
 func TestAnImageOfARegistry(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()

@@ -51,9 +51,31 @@ func write(output string, v *verdict.Verdict) error {
 		return err
 	}
 	if info, err := os.Stat(output); err == nil && info.IsDir() {
-		output = filepath.Join(output, strings.TrimPrefix(v.ImageID, "sha256:")+".json")
+		output = filepath.Join(output, fileName(v))
 	}
 	return replace(output, file.Bytes())
+}
+
+// fileName names a verdict after its image and, unless it tells of all kinds of risk in full, after those
+// that it tells of: it must not take the place of what an earlier scan has found of the others.
+func fileName(v *verdict.Verdict) string {
+	name := strings.TrimPrefix(v.ImageID, "sha256:")
+	var told []string
+	full := true
+	for _, kind := range verdict.Kinds() {
+		switch {
+		case v.Covers(kind):
+			told = append(told, string(kind))
+			continue
+		case v.Partly(kind):
+			told = append(told, "partly-"+string(kind))
+		}
+		full = false
+	}
+	if !full {
+		name += "." + strings.Join(told, "+")
+	}
+	return name + ".json"
 }
 
 // replace writes a file under a name that the reports folder passes over, then renames it.

@@ -55,6 +55,13 @@ func TestHealthyNodeHasNothingToDo(t *testing.T) {
 	require.True(t, Summarize(healthy()).InForce)
 }
 
+func TestEndpointThroughVarRunGoesToPortcullisToo(t *testing.T) {
+	f := healthy()
+	f.Kubelet.Endpoint = "unix:///var" + listen
+	require.Equal(t, OK, Worst(Examine(f)))
+	require.True(t, Summarize(f).InForce)
+}
+
 func TestWhatIsWrongIsSaidTogetherWithWhatToDo(t *testing.T) {
 	tests := map[string]struct {
 		spoil      func(*Facts)

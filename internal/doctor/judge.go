@@ -91,7 +91,7 @@ func kubeletPath(f *Facts) []Check {
 	if k == nil || f.ConfigProblem != "" {
 		return nil
 	}
-	if k.Socket() != f.Listen.Path {
+	if !nodeinstall.SameSocket(k.Socket(), f.Listen.Path) {
 		do := "portcullis node install"
 		if f.Install != nil {
 			do += "; an upgrade of the kubelet or kubeadm may have written the file again"

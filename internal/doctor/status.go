@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"portcullis/internal/daemonclient"
+	"portcullis/internal/nodeinstall"
 )
 
 // Status is what is in force on this node.
@@ -31,7 +32,7 @@ func Summarize(f *Facts) *Status {
 	s := &Status{Installed: "no", Daemon: f.Daemon, Listen: f.Listen.Path}
 	if k := f.Kubelet; k != nil {
 		s.Kubelet = KubeletStatus{PID: k.PID, Endpoint: k.Endpoint, From: k.From}
-		s.Kubelet.Through = f.ConfigProblem == "" && k.Socket() == f.Listen.Path
+		s.Kubelet.Through = f.ConfigProblem == "" && nodeinstall.SameSocket(k.Socket(), f.Listen.Path)
 		s.Kubelet.Connected = k.PID != 0 && holds(f.Listen.Clients, k.PID)
 	}
 	switch {

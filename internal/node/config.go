@@ -152,7 +152,7 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 		expect(false, "runtime", "required; set the runtime's CRI socket, such as /run/containerd/containerd.sock")
 	} else {
 		socket("runtime", c.Runtime, maxSocketPath)
-		expect(c.Runtime != c.Listen, "runtime", "is the socket that Portcullis itself listens on; set the container runtime's")
+		expect(realPath(c.Runtime) != realPath(c.Listen), "runtime", "is the socket that Portcullis itself listens on; set the container runtime's")
 	}
 	expect(filepath.IsAbs(c.Policies), "policies", "%q is not an absolute path", c.Policies)
 	expect(filepath.IsAbs(c.Reports), "reports", "%q is not an absolute path", c.Reports)
@@ -181,6 +181,16 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	expect(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "unknown format %q; write text or json", c.Log.Format)
 	problems = append(problems, c.validateCentral(doc)...)
 	return append(problems, c.validateSources(doc)...)
+}
+
+// realPath is path without links to its folder: a daemon that takes itself for the runtime, through /var/run
+// say, answers its own calls until no connection is left.
+func realPath(path string) string {
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return path
+	}
+	return filepath.Join(folder, filepath.Base(path))
 }
 
 // NewLogger makes the daemon's log as configured, to standard error.

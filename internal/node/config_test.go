@@ -33,6 +33,8 @@ func TestEveryMistakeInTheConfigurationSaysWhatToWriteInstead(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
 	const good = "runtime: /run/none/r.sock\n"
 	for name, c := range map[string]struct{ in, want string }{
 		"empty file":              {"", "file is empty"},
@@ -45,6 +47,7 @@ func TestEveryMistakeInTheConfigurationSaysWhatToWriteInstead(t *testing.T) {
 		"listen is too long":      {good + "listen: /" + strings.Repeat("x", 98) + "\n", "listen: path is 99 bytes, this socket's may have at most 98; choose a shorter one"},
 		"listen is relative":      {good + "listen: p.sock\n", `listen: "p.sock" is not a unix socket; write an absolute path`},
 		"listen is the runtime":   {good + "listen: /run/none/r.sock\n", "is the socket that Portcullis itself listens on"},
+		"listen is it by a link":  {"runtime: " + link + "/r.sock\nlisten: " + dir + "/r.sock\n", "is the socket that Portcullis itself listens on"},
 		"policies is relative":    {good + "policies: p\n", `policies: "p" is not an absolute path`},
 		"no time to decide":       {good + "timeouts: {decision: 0s}\n", "timeouts.decision: 0s is out of range; set more than 0 and at most 1m"},
 		"too large a cache":       {good + "verdictCache: {size: 9999999}\n", "verdictCache.size: 9999999 is out of range; set 1 to 1000000"},

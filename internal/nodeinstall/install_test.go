@@ -431,3 +431,36 @@ func TestTwoRunsAtOnceAreRefused(t *testing.T) {
 	_, err = m.Uninstall(context.Background())
 	require.ErrorContains(t, err, "another portcullis node install or uninstall runs")
 }
+
+func TestKubeletThatWasSentToPortcullisThroughVarRunIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := kubeadm(strings.Replace(kubeadmFlags, "containerd/containerd.sock", "portcullis/portcullis.sock", 1), bareConfig)
+		m := newMachine(t, with(files, DefaultConfig, "runtime: "+containerdSocket+"\n"))
+		p, err := m.Prepare(t.Context(), "")
+		require.NoError(t, err)
+		require.Equal(t, containerdSocket, p.Socket)
+		for _, c := range p.Changes {
+			require.Nil(t, c.edit, c.Path)
+		}
+	})
+}
+
+func TestFoldersOfTheConfigurationCanBeWrittenByTheService(t *testing.T) {
+	const dropIn = "/etc/systemd/system/portcullisd.service.d/10-folders.conf"
+	after := func(t *testing.T, config string) string {
+		m := newMachine(t, with(kubeadm(kubeadmFlags, bareConfig), DefaultConfig, "runtime: "+containerdSocket+"\n"+config))
+		p, err := m.Prepare(t.Context(), "")
+		require.NoError(t, err)
+		for _, c := range p.Changes {
+			if c.Path == dropIn {
+				return string(c.After)
+			}
+		}
+		return ""
+	}
+	synctest.Test(t, func(t *testing.T) {
+		require.Empty(t, after(t, "state: /var/lib/portcullis/other\npolicies: /srv/policies\n"))
+		require.Equal(t, "[Service]\nReadWritePaths=\"-/srv/100%%/state\"\nReadWritePaths=\"-/srv/policies\"\n",
+			after(t, "state: /srv/100%/state\npolicies: /srv/policies\ncentral: {address: \"https://central.example.com:8443\"}\n"))
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -119,7 +120,7 @@ func (p *Plan) sockets(config *node.Config, configPath string) error {
 		return refuse(fmt.Sprintf("the kubelet's endpoint is %s (%s), which is no unix socket", p.Kubelet.Endpoint, p.Kubelet.From), "Portcullis stands before runtimes on a unix socket of this machine")
 	}
 	switch {
-	case current != p.Listen:
+	case !SameSocket(current, p.Listen):
 		p.Socket = current
 	case p.state != nil:
 		p.Socket = p.state.Runtime
@@ -133,7 +134,7 @@ func (p *Plan) sockets(config *node.Config, configPath string) error {
 	case config == nil && crio:
 		p.Listen = crioListen
 	case config == nil:
-	case resolved(config.Runtime) != resolved(p.Socket):
+	case !SameSocket(config.Runtime, p.Socket):
 		return refuse(fmt.Sprintf("the kubelet uses the runtime at %s, and %s says runtime: %s", p.Socket, configPath, config.Runtime), "correct runtime there, or the kubelet's endpoint; nothing was changed")
 	case crio && !strings.HasSuffix(config.Listen, crioSuffix):
 		return refuse(fmt.Sprintf("before CRI-O the socket of portcullisd must end in %s, by which the kubelet knows it; %s says listen: %s", crioSuffix, configPath, config.Listen), "write listen: "+crioListen+" there")
@@ -141,7 +142,9 @@ func (p *Plan) sockets(config *node.Config, configPath string) error {
 	return nil
 }
 
-// resolved makes one of /run and /var/run.
+// SameSocket says whether two paths lead to one socket: /run and /var/run are one folder.
+func SameSocket(a, b string) bool { return resolved(a) == resolved(b) }
+
 func resolved(socket string) string {
 	if rest, ok := strings.CutPrefix(socket, "/var/run/"); ok {
 		return "/run/" + rest
@@ -173,7 +176,7 @@ func (m *Machine) changes(p *Plan, config *node.Config, f files) error {
 		p.Notes = append(p.Notes, fmt.Sprintf("the kubelet's root folder is %s; write kubelet: {root: %s} into %s, so that what it mounts into pods is known as its own", p.Kubelet.RootDir, p.Kubelet.RootDir, m.Config))
 	}
 	if m.Services.Managed() {
-		if err := m.wantUnits(p, f); err != nil {
+		if err := m.wantUnits(p, config, f); err != nil {
 			return err
 		}
 	} else {
@@ -203,7 +206,7 @@ func (p *Plan) want(f files, path string, data []byte, edit *Edit) {
 }
 
 // wantUnits adds the units, but for those that a package brings, and the kubelet's drop-in.
-func (m *Machine) wantUnits(p *Plan, f files) error {
+func (m *Machine) wantUnits(p *Plan, config *node.Config, f files) error {
 	for _, name := range []string{socketUnit, serviceUnit, bypassUnit} {
 		text, err := fs.ReadFile(m.Units, name)
 		if err != nil {
@@ -222,6 +225,13 @@ func (m *Machine) wantUnits(p *Plan, f files) error {
 	if p.Listen != DefaultListen {
 		p.want(f, filepath.Join(ownUnits, socketUnit+".d", "10-listen.conf"), []byte("[Socket]\nListenStream=\nListenStream="+p.Listen+"\n"), nil)
 	}
+	if folders := writable(config); len(folders) > 0 {
+		text := "[Service]\n"
+		for _, folder := range folders {
+			text += "ReadWritePaths=\"-" + strings.ReplaceAll(folder, "%", "%%") + "\"\n"
+		}
+		p.want(f, filepath.Join(ownUnits, serviceUnit+".d", "10-folders.conf"), []byte(text), nil)
+	}
 	text, err := fs.ReadFile(m.Units, "kubelet.service.d/10-portcullis.conf")
 	if err != nil {
 		return err
@@ -230,6 +240,29 @@ func (m *Machine) wantUnits(p *Plan, f files) error {
 	p.want(f, dropIn, text, nil)
 	p.markKubelet(dropIn)
 	return m.daemonIsThere(p, f)
+}
+
+// writable are the folders that the daemon writes to and that its unit, made for the default ones, keeps it
+// from.
+func writable(config *node.Config) []string {
+	if config == nil {
+		return nil
+	}
+	folders := []string{filepath.Dir(config.Listen), config.State}
+	for _, s := range config.Sources {
+		if s.Reports != "" {
+			folders = append(folders, s.Reports)
+		}
+	}
+	if config.Central.Address != "" {
+		folders = append(folders, config.Policies)
+	}
+	slices.Sort(folders)
+	return slices.DeleteFunc(slices.Compact(folders), func(folder string) bool {
+		return slices.ContainsFunc([]string{filepath.Dir(DefaultListen), "/var/lib/portcullis", policiesFolder}, func(allowed string) bool {
+			return strings.HasPrefix(folder+"/", allowed+"/")
+		})
+	})
 }
 
 func (p *Plan) markKubelet(path string) {
@@ -259,7 +292,7 @@ func (m *Machine) daemonIsThere(p *Plan, f files) error {
 // kubelet started on the changed files would use it.
 func (p *Plan) wantEndpoint(f files, systemd bool) error {
 	k := p.Kubelet
-	if k.Socket() == p.Listen {
+	if SameSocket(k.Socket(), p.Listen) {
 		return nil
 	}
 	changed := f

@@ -73,7 +73,7 @@ func (m *Machine) kubeletBack(ctx context.Context, s *State) error {
 		// It may just not run; its unit says what starts it.
 		k = &Kubelet{Unit: s.Unit, Endpoint: endpointOf(s.Runtime), Healthz: "127.0.0.1:" + defaultHealthz}
 	}
-	if k.Socket() == s.Listen {
+	if SameSocket(k.Socket(), s.Listen) {
 		return fmt.Errorf("the kubelet's endpoint is still %s (%s): it was not restarted, and portcullisd goes on\nSet it to %s by hand, restart the kubelet, and call uninstall again", s.Listen, k.From, endpointOf(s.Runtime))
 	}
 	if _, err := m.Probe.Runtime(ctx, m.full(k.Socket())); err != nil {

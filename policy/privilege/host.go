@@ -31,6 +31,7 @@ var (
 		"/boot", "/cgroup", "/etc", "/home", "/lib/modules", "/proc", "/root", "/sys", "/usr/lib/modules", "/var/lib/kubelet",
 		"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/cni", "/dev", "/run/systemd",
 		"/run/containerd", "/run/crio", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/etcd",
+		"/var/lib/portcullis", // also what uninstall is to put back, and the scanner's advisories
 	}
 	sensitiveDirectories = []string{"/", "/usr", "/var", "/var/log"}
 )

@@ -49,6 +49,12 @@ func mounting(path string, host privilege.Host) []policy.Ask {
 	})
 }
 
+func TestWhatUninstallAndScannerGoByIsSensitive(t *testing.T) {
+	for _, path := range []string{"/var/lib/portcullis/install.json", "/var/lib/portcullis/osv/osv-scalibr", "/var/lib/portcullis"} {
+		require.Contains(t, mounting(path, privilege.Host{}), policy.Ask{Parameter: "host-path-sensitive", Detail: path})
+	}
+}
+
 func TestALinkOnTheWayToWhatDoesNotExistYetIsFollowed(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.Symlink("/etc", filepath.Join(root, "link")))

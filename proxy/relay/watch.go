@@ -94,9 +94,6 @@ func (w *watch) doubt() {
 func (w *watch) away() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.back == nil {
-		return nil
-	}
 	return w.back
 }
 

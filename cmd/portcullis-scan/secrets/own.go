@@ -32,6 +32,7 @@ var ownRules = []rule{
 		files: regexp.MustCompile(`(^|/)\.env(\.(local|dev|development|prod|production|stage|staging))?$`),
 		find:  assignedSecrets,
 	},
+	{name: "wrapped-private-key", kind: privateKey, level: verdict.Critical, words: []string{"private key-----"}, find: wrappedKeys},
 }
 
 // matcher makes a rule of a pattern whose first group is the secret.

@@ -204,6 +204,7 @@ func samples(t *testing.T) map[string]sample {
 		"telegrambotapitoken":           text("telegram = 123456789:" + chars(base62, 35)),
 		"tinkkeyset":                    text(tink()),
 		"vapidkey":                      text(vapidKeys(t)),
+		"wrapped-private-key":           text("tls:\n  key: |\n    " + strings.ReplaceAll(pemKey(t), "\n", "\n    ")),
 	}
 }
 
@@ -311,6 +312,23 @@ func TestPasswordsInURLs(t *testing.T) {
 		}
 		require.Equal(t, []finding{{"url-login", want, verdict.High, secret}}, found, text)
 	}
+}
+
+func TestAPrivateKeyIsFoundHoweverItIsWritten(t *testing.T) {
+	key := strings.TrimSpace(pemKey(t))
+	for name, text := range map[string]string{
+		"JSON":              `{"key": "` + strings.ReplaceAll(key, "\n", `\n`) + `"}`,
+		"JSON from Windows": `{"key": "` + strings.ReplaceAll(key, "\n", `\r\n`) + `"}`,
+		"one line":          "KEY='" + strings.ReplaceAll(key, "\n", " ") + "'",
+		"YAML with tabs":    "key: |\r\n\t" + strings.ReplaceAll(key, "\n", "\r\n\t"),
+	} {
+		found := textFindings(rootfs.File{Path: "opt/file.txt"}, []byte(text))
+		require.Len(t, found, 1, name)
+		require.Equal(t, "wrapped-private-key", found[0].rule, name)
+	}
+	found := textFindings(rootfs.File{Path: "opt/file.txt"}, []byte(key))
+	require.Len(t, found, 1, "one that a program reads as it is")
+	require.Equal(t, "privatekey", found[0].rule)
 }
 
 func TestOrdinaryFilesHaveNoSecrets(t *testing.T) {
