@@ -111,7 +111,7 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 		return err
 	}
 	has := request.GetBundle()
-	timer := time.NewTimer(quiet())
+	timer := time.NewTimer(0) // the first word at once: the node's call waits for it
 	defer timer.Stop()
 	for {
 		sent, err := mine.send(s.hub.bundle.Load(), &has, out)

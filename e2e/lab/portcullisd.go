@@ -43,6 +43,7 @@ type PortcullisdOptions struct {
 	SourceFailed string        // answer where a verdict could not be had; default Alert
 	Kubelet      *Kubelet      // whose folders are no host paths of pods; default one with the usual folders
 	Activated    bool          // hold the socket for the daemon, as systemd does
+	Central      *Central      // that the node joins; default none
 }
 
 const portcullisdConfig = `listen: {dir}/run/portcullis.sock
@@ -60,6 +61,7 @@ events: {foldInterval: {foldInterval}}
 metrics: {address: "{metrics}"}
 log: {level: debug, format: text}
 {kubelet}
+{central}
 `
 
 func (o PortcullisdOptions) kubelet() string {
@@ -67,6 +69,13 @@ func (o PortcullisdOptions) kubelet() string {
 		return ""
 	}
 	return fmt.Sprintf("kubelet: {root: %s, podLogs: %s}", o.Kubelet.Root, o.Kubelet.PodLogs)
+}
+
+func (o PortcullisdOptions) central() string {
+	if o.Central == nil {
+		return ""
+	}
+	return fmt.Sprintf("central: {address: %q}", o.Central.URL)
 }
 
 // NewPortcullisd configures a daemon for the runtime at a socket. It has no policies and no verdicts,
@@ -94,7 +103,7 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 		"{dir}", dir, "{runtime}", runtimeSocket, "{node}", node, "{metrics}", d.metrics,
 		"{foldInterval}", cmp.Or(options.FoldInterval, 5*time.Minute).String(),
 		"{decision}", cmp.Or(options.Decision, 2*time.Second).String(),
-		"{sources}", options.Sources, "{kubelet}", options.kubelet(),
+		"{sources}", options.Sources, "{kubelet}", options.kubelet(), "{central}", options.central(),
 		"{sourceFailed}", cmp.Or(options.SourceFailed, "Alert"),
 	).Replace(portcullisdConfig)
 	for _, folder := range []string{"policies", "reports", "state"} {
@@ -105,12 +114,31 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 	if err := os.WriteFile(d.Config, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("configuring portcullisd: %w", err)
 	}
+	if options.Central != nil {
+		if err := d.Join(options.Central); err != nil {
+			return nil, err
+		}
+	}
 	if options.Activated {
 		if d.held, err = holdSocket(d.Socket); err != nil {
 			return nil, fmt.Errorf("holding portcullisd's socket: %w", err)
 		}
 	}
 	return d, nil
+}
+
+// Join makes the node a member of a central, or a new one of one that has removed it.
+func (d *Portcullisd) Join(central *Central) error {
+	token, err := central.JoinToken()
+	if err != nil {
+		return err
+	}
+	command := exec.Command(d.Path, "join", "--config", d.Config, "--token-file", "-")
+	command.Stdin = strings.NewReader(token)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("joining central: %w: %s", err, output)
+	}
+	return nil
 }
 
 // holdSocket makes the socket that systemd would make of portcullisd.socket.

@@ -481,7 +481,7 @@ type SyncResponse_Verdicts struct {
 }
 
 type SyncResponse_Heartbeat struct {
-	// Sent every 30 s while nothing else is.
+	// Sent at once when there is nothing else to begin with, and every 30 s while nothing else is.
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
