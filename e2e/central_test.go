@@ -187,12 +187,16 @@ func TestARemovedNodeIsRefusedAndGoesOn(t *testing.T) {
 		g.becomes(pod, container, codes.PermissionDenied)
 
 		fleet := api.NewNodeServiceClient(g.central.Client, g.central.URL)
-		listed, err := fleet.ListNodes(g.ctx, &portcullisv1.ListNodesRequest{})
-		require.NoError(t, err)
-		require.Len(t, listed.GetNodes(), 1)
-		known := listed.GetNodes()[0]
-		require.Equal(t, []any{g.Node, portcullisv1.NodeState_NODE_STATE_IN_FORCE}, []any{known.GetName(), known.GetState()}, "%v", known)
-		_, err = fleet.RemoveNode(g.ctx, &portcullisv1.RemoveNodeRequest{Id: known.GetId()})
+		var known *portcullisv1.Node
+		require.Eventually(t, func() bool {
+			listed, err := fleet.ListNodes(g.ctx, &portcullisv1.ListNodesRequest{})
+			require.NoError(t, err)
+			require.Len(t, listed.GetNodes(), 1)
+			known = listed.GetNodes()[0]
+			return known.GetState() == portcullisv1.NodeState_NODE_STATE_IN_FORCE
+		}, patience, 50*time.Millisecond)
+		require.Equal(t, g.Node, known.GetName())
+		_, err := fleet.RemoveNode(g.ctx, &portcullisv1.RemoveNodeRequest{Id: known.GetId()})
 		require.NoError(t, err)
 
 		require.Eventually(t, func() bool { return g.metric("portcullis_central_connected") == 0 }, patience, 20*time.Millisecond)
