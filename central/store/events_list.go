@@ -234,13 +234,21 @@ func (tx *Tx) EventsOf(ctx context.Context, ids []string, f EventFilter) ([]Even
 // events reads the events of a page, which is a query of their IDs.
 func (tx *Tx) events(ctx context.Context, page string, order EventOrder, args []any) ([]Event, error) {
 	scan := func(row scanner) (Event, error) { return scanEvent(row, order) }
-	return collect(ctx, tx, scan, "WITH page AS MATERIALIZED ("+page+`)
-		SELECT e.id, e.action, e.severity, e.template, e.policy, e.namespace, e.pod, e.pod_uid, e.pod_address, e.container,
-			i.name, i.image_id, i.registry, v.detail, n.node_id, n.name, n.cluster, n.addresses,
-			c.count, c.first_time, c.last_time, c.operation, c.revision
-		FROM page CROSS JOIN events e JOIN event_counts c ON c.event = e.id JOIN event_images i ON i.id = e.image
-			JOIN event_evidence v ON v.id = e.evidence JOIN event_nodes n ON n.node_id = e.node_id
-		WHERE e.id = page.event`+order.by(), args...)
+	return collect(ctx, tx, scan, "WITH page AS MATERIALIZED ("+page+") "+eventsOfPage+order.by(), args...)
+}
+
+const eventsOfPage = `SELECT e.id, e.action, e.severity, e.template, e.policy, e.namespace, e.pod, e.pod_uid, e.pod_address, e.container,
+		i.name, i.image_id, i.registry, v.detail, n.node_id, n.name, n.cluster, n.addresses,
+		c.count, c.first_time, c.last_time, c.operation, c.revision
+	FROM page CROSS JOIN events e JOIN event_counts c ON c.event = e.id JOIN event_images i ON i.id = e.image
+		JOIN event_evidence v ON v.id = e.evidence JOIN event_nodes n ON n.node_id = e.node_id
+	WHERE e.id = page.event`
+
+// EachBlocked hands on the newest events of starts that were blocked since a time, at most so many, in no order.
+func (tx *Tx) EachBlocked(ctx context.Context, since time.Time, most int, do func(Event) error) error {
+	scan := func(row scanner) (Event, error) { return scanEvent(row, EventOrder{}) }
+	return eachRow(ctx, tx, scan, do, `WITH page AS MATERIALIZED (SELECT c.event FROM event_counts c CROSS JOIN events e
+		WHERE e.id = c.event AND e.action = 2 AND c.last_time >= $1 ORDER BY c.last_time DESC LIMIT $2) `+eventsOfPage, Micros(since), most)
 }
 
 func scanEvent(row scanner, order EventOrder) (Event, error) {

@@ -135,7 +135,10 @@ func (a *App) buildFleet() error {
 
 // buildServices makes what mountServices mounts.
 func (a *App) buildServices() error {
-	a.policies = policies.NewService(a.store, policies.Options{Hits: policyHits{a.events}, Images: presentImages{a.images}, Now: a.now})
+	a.policies = policies.NewService(a.store, policies.Options{
+		Hits: policyHits{a.events}, Images: presentImages{a.images}, Now: a.now,
+		Starts: []policies.Starts{allowedStarts{a.store, a.now}, blockedStarts{a.events}},
+	})
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
 	options := access.SessionOptions{
