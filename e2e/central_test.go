@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +136,9 @@ func TestAPolicyOfCentralIsInForceOnTheNodeUntilItIsSwitchedOff(t *testing.T) {
 			require.NoError(t, g.try(pod, container))
 			return g.arrived(portcullisv1.Action_ACTION_ALERT) > 0
 		}, patience, 50*time.Millisecond)
+		alerts := g.metric(`portcullis_decisions_total{action="alert",operation="CreateContainer",policy="watch criticals",reason="policy"}`)
+		require.Eventually(t, func() bool { return float64(g.arrived(portcullisv1.Action_ACTION_ALERT)) >= alerts }, patience, 50*time.Millisecond)
+		require.EqualValues(t, alerts, g.arrived(portcullisv1.Action_ACTION_ALERT))
 		g.counted()
 	})
 }
@@ -200,7 +204,7 @@ func TestARemovedNodeIsRefusedAndGoesOn(t *testing.T) {
 		require.NoError(t, err)
 
 		require.Eventually(t, func() bool { return g.metric("portcullis_central_connected") == 0 }, patience, 20*time.Millisecond)
-		require.Contains(t, g.Log(), "central refuses this node")
+		require.Eventually(t, func() bool { return strings.Contains(g.Log(), "central refuses this node") }, patience, 20*time.Millisecond)
 		_, err = g.policies.SetPolicyEnabled(g.ctx, &portcullisv1.SetPolicyEnabledRequest{Name: "no criticals", Enabled: false})
 		require.NoError(t, err)
 		require.Error(t, g.try(pod, container), "what was in force stays")

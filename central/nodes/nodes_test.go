@@ -253,6 +253,18 @@ func TestTheNewestBundleReachesEveryNodeAndIsSentOnce(t *testing.T) {
 	})
 }
 
+func TestANodeWithNothingToHearIsNotLeftWaitingForTheFirstHeartbeat(t *testing.T) {
+	c := nodestest.New(t, storetest.SQLite(t))
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // the first of the usual heartbeats comes later
+	defer cancel()
+	stream, err := c.Join("n").Sync(ctx, &portcullisv1.SyncRequest{})
+	require.NoError(t, err)
+	require.True(t, stream.Receive(), stream.Err())
+	require.NotNil(t, stream.Msg().GetHeartbeat())
+	cancel()
+	require.False(t, stream.Receive())
+}
+
 func TestARestoredDatabaseWithASmallerNumberIsFollowed(t *testing.T) {
 	c := nodestest.New(t, storetest.SQLite(t))
 	c.Bundles.Publish(t, c.Store, 3, "restored")
