@@ -22,6 +22,9 @@ func (n *Node) Run(signals <-chan os.Signal) error {
 	n.feedWatchdog()
 	err := n.wait(signals)
 	n.tell(daemon.SdNotifyStopping)
+	over := make(chan struct{})
+	defer close(over)
+	go n.retire(signals, over)
 	return errors.Join(err, n.Stop())
 }
 

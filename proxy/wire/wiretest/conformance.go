@@ -486,6 +486,7 @@ func stopLosesNothing(t *testing.T, b *bench) {
 	}()
 	<-asked
 	b.guard.Decide(nil)
+	successor()
 	stopped := make(chan struct{})
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -493,11 +494,10 @@ func stopLosesNothing(t *testing.T, b *bench) {
 		first.Stop(ctx)
 		close(stopped)
 	}()
-	require.NoError(t, <-served)
-	successor()
 	time.AfterFunc(200*time.Millisecond, func() { close(decide) }) // for a path that waits
 	require.Equal(t, "OK", code(<-answers))
 	<-stopped
+	require.NoError(t, <-served)
 	require.Equal(t, 1, b.runtime.Delivered("c"))
 }
 
