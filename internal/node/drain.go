@@ -19,20 +19,18 @@ const retirement = 10 * time.Minute
 // drain lets calls under way end before the data path is closed.
 func (n *Node) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.Timeouts.Drain)
-	select {
-	case <-n.succeeded:
+	if n.retiring {
 		cancel()
 		ctx, cancel = context.WithTimeout(n.patient, retirement)
-	default:
 	}
 	defer cancel()
 	n.path.Stop(ctx)
 	return nil
 }
 
-// retire has a node that has a successor, and lets calls end, do that at once when it is told to stop.
-// It returns when over is closed.
-func (n *Node) retire(signals <-chan os.Signal, over <-chan struct{}) {
+// endSooner has a node that waits for its last calls, because it has a successor, end at once when it is
+// told to stop. It returns when over is closed.
+func (n *Node) endSooner(signals <-chan os.Signal, over <-chan struct{}) {
 	for {
 		select {
 		case <-over:

@@ -53,7 +53,8 @@ type Node struct {
 	seat      *seat
 	custody   atomic.Bool     // of the state folder: nobody else writes it
 	succeeded chan struct{}   // closed when a successor serves
-	patient   context.Context // as long as the calls of a node that has a successor may take their time
+	retiring  bool            // it ends because a successor serves
+	patient   context.Context // until it is told not to wait for its last calls
 	hurry     context.CancelFunc
 	probe     *probe
 	failed    chan error
