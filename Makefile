@@ -7,22 +7,27 @@ SHELL       := /bin/bash
 VERSION            := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 CONTAINERD_VERSION := 2.4.2
 KUBELET_VERSION    := 1.37.2
+BUF_VERSION        := 1.75.0
 GOLANGCI_VERSION   := 2.15.0
 
 TOOLS      := $(CURDIR)/.tools
 CONTAINERD := $(TOOLS)/containerd-$(CONTAINERD_VERSION)/containerd
 KUBELET    := $(TOOLS)/kubelet-$(KUBELET_VERSION)/kubelet
+BUF        := $(TOOLS)/buf-$(BUF_VERSION)/buf
 GOLANGCI   := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 
 MODULES  := . cmd/portcullis-scan e2e
-PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon
+PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon postgresql
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
+.PHONY: build generate test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
 
 build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
 	cd cmd/portcullis-scan && $(GO_BUILD) -o ../../bin/ .
+
+generate: $(BUF) ## Go code of the API
+	cd api && $(BUF) format -w && $(BUF) generate
 
 test: format lint unit e2e ## everything CI runs, but for e2e-kubelet
 
@@ -35,7 +40,12 @@ format: ## formatting and module files are as the tools would write them
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
-lint: $(GOLANGCI) ## golangci-lint, the import rules included
+lint: $(GOLANGCI) $(BUF) ## golangci-lint, the import rules included; the API's definition and code
+	cd api && $(BUF) lint && $(BUF) format -d --exit-code
+	@generated=$$(mktemp -d) && trap "rm -rf $$generated" EXIT && cd api && $(BUF) generate -o $$generated && \
+	for file in $$(cd $$generated && find . -name '*.go'); do \
+	  diff -q $$generated/$$file $$file || { echo "run make generate and commit the result"; exit 1; }; \
+	done
 	for module in $(MODULES); do (cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml); done
 
 unit: packages $(CONTAINERD) ## unit tests, with the race detector; clamd is real
@@ -49,7 +59,7 @@ e2e-kubelet: build packages $(CONTAINERD) $(KUBELET) ## pods of a real kubelet, 
 	cd e2e && go test -count=1 -timeout 30m ./pods
 
 bench: build packages $(CONTAINERD) ## benchmarks; docs/performance.md has the figures
-	go test -run '^$$' -bench . -count 5 ./policy ./scanner-client/...
+	go test -run '^$$' -bench . -count 5 ./policy ./event ./scanner-client/...
 	go test -run '^$$' -bench SideBySide -benchtime 15x ./proxy/wire/wiretest
 	cd e2e && go test -run '^$$' -bench SideBySide -benchtime 9x .
 
@@ -66,10 +76,13 @@ fuzz: ## every fuzz target for FUZZTIME
 	  done; \
 	done
 
-tools: $(GOLANGCI) $(CONTAINERD) ## linter and containerd, built from their Go modules
+tools: $(GOLANGCI) $(BUF) $(CONTAINERD) ## linter and containerd, built from their Go modules
 
 $(GOLANGCI):
 	GOBIN=$(@D) CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)
+
+$(BUF):
+	GOBIN=$(@D) CGO_ENABLED=0 go install github.com/bufbuild/buf/cmd/buf@v$(BUF_VERSION)
 
 $(CONTAINERD):
 	GOBIN=$(@D) CGO_ENABLED=0 go install -tags no_btrfs \

@@ -74,8 +74,9 @@ func NewRecorder(sink Sink, options Options) *Recorder {
 	return r
 }
 
-// Record takes one decision. It never waits for the sink.
-func (r *Recorder) Record(at time.Time, operation string, c *policy.Container, d *policy.Decision) {
+// Record takes one decision. It never waits for the sink. What the pod's owner was told follows from the
+// rest and is not written again.
+func (r *Recorder) Record(at time.Time, operation string, c *policy.Container, d *policy.Decision, _ string) {
 	k := key{d.Action, d.Because(), c.Image.ID, c.PodUID, c.Namespace + "/" + c.Pod, c.Name}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -68,7 +68,7 @@ func TestTheFirstIsWrittenAtOnceAndRepeatsAreSummedUpExactly(t *testing.T) {
 		s := &sink{}
 		r := recorder(t, s, event.Options{FoldInterval: time.Minute})
 		defer r.Close()
-		record := func() { r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228")) }
+		record := func() { r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"), "") }
 		record()
 		synctest.Wait()
 		require.Equal(t, []int{1}, s.counts())
@@ -90,9 +90,9 @@ func TestWhatDoesNotRecurIsForgottenAndThenNewAgain(t *testing.T) {
 		s := &sink{}
 		r := recorder(t, s, event.Options{FoldInterval: time.Minute, MaxOpen: 1})
 		defer r.Close()
-		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"))
+		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"), "")
 		time.Sleep(3 * time.Minute) //nolint:forbidigo // synctest's clock
-		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"))
+		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"), "")
 		synctest.Wait()
 		require.Equal(t, []int{1, 1}, s.counts())
 	})
@@ -103,9 +103,9 @@ func TestDifferentPodsAndDifferentFindingsAreDifferentEvents(t *testing.T) {
 		s := &sink{}
 		r := recorder(t, s, event.Options{})
 		defer r.Close()
-		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"))
-		r.Record(time.Now(), "CreateContainer", container("b"), blocked("CVE-2021-44228"))
-		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2022-0847"))
+		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"), "")
+		r.Record(time.Now(), "CreateContainer", container("b"), blocked("CVE-2021-44228"), "")
+		r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2022-0847"), "")
 		synctest.Wait()
 		require.Equal(t, []int{1, 1, 1}, s.counts())
 	})
@@ -116,7 +116,7 @@ func TestCloseWritesWhatHasNotBeenWritten(t *testing.T) {
 		s := &sink{}
 		r := recorder(t, s, event.Options{})
 		for range 3 {
-			r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"))
+			r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"), "")
 		}
 		r.Close()
 		total := 0
@@ -133,7 +133,7 @@ func TestAStuckSinkHoldsNobodyUpAndWhatDoesNotFitIsCounted(t *testing.T) {
 		lost := 0
 		r := recorder(t, s, event.Options{MaxOpen: 2, Lost: func() { lost++ }})
 		for _, pod := range []string{"a", "b", "c", "a", "b"} {
-			r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"))
+			r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"), "")
 		}
 		require.Equal(t, 1, lost)
 		close(s.blocked)
@@ -153,8 +153,8 @@ func TestAFloodOfEventsDoesNotHideTheNextOne(t *testing.T) {
 		r := recorder(t, s, event.Options{MaxOpen: 2, Lost: func() { t.Error("lost") }})
 		for range 3 {
 			for _, pod := range []string{"a", "b", "c", "d", "e"} {
-				r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"))
-				r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"))
+				r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"), "")
+				r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"), "")
 				synctest.Wait()
 			}
 		}
@@ -172,7 +172,7 @@ func TestAFloodOfEventsDoesNotHideTheNextOne(t *testing.T) {
 func TestAnEventThatCannotBeWrittenIsInTheLog(t *testing.T) {
 	log, hook := test.NewNullLogger()
 	r := event.NewRecorder(&sink{err: errors.New("no space")}, event.Options{Log: log})
-	r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"))
+	r.Record(time.Now(), "CreateContainer", container("a"), blocked("CVE-2021-44228"), "")
 	r.Close()
 	require.Equal(t, "event could not be written", hook.LastEntry().Message)
 	require.Equal(t, "no criticals", hook.LastEntry().Data["policy"])

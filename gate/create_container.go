@@ -29,6 +29,7 @@ func (g *Gate) CreateContainer(ctx context.Context, request *cri.CreateContainer
 	if err != nil {
 		return nil, unlessNotFound(err)
 	}
+	s.sandboxID = request.GetPodSandboxId()
 	if err := g.judge(ctx, createContainer, s); err != nil {
 		return nil, err
 	}

@@ -146,6 +146,7 @@ func (g *Gate) inspect(ctx context.Context, id string, known *subject) (*subject
 	if err != nil {
 		return nil, unlessGone(err, "image", id)
 	}
+	s.sandboxID = info.SandboxID
 	if known != nil {
 		s.decided.Store(known.decided.Load())
 	}

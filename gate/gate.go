@@ -42,9 +42,10 @@ type Bundles interface {
 	Current() *policy.Bundle
 }
 
-// Events is told of every Alert and Block. It must not block.
+// Events is told of every Alert and Block, before the answer goes out, and what the pod's owner is told;
+// that is nothing of an Alert. It must not block.
 type Events interface {
-	Record(at time.Time, operation string, c *policy.Container, d *policy.Decision)
+	Record(at time.Time, operation string, c *policy.Container, d *policy.Decision, told string)
 }
 
 // Operation names, as metrics and events carry them.
@@ -61,6 +62,8 @@ type Options struct {
 	Host     privilege.Host
 	// Decided is told of every decision, Allow too. It may be nil.
 	Decided func(operation string, d *policy.Decision, took time.Duration)
+	// Started is told of every container that is let start. It must not block, and may be nil.
+	Started func(at time.Time, c *policy.Container)
 	Now     func() time.Time // default time.Now
 	Log     logrus.FieldLogger
 }
@@ -79,6 +82,7 @@ type Gate struct {
 
 	sandboxes  *lru.Cache[string, *cri.PodSandboxConfig]
 	containers *lru.Cache[string, *subject]
+	addresses  *lru.Cache[string, string] // of pods, by sandbox
 	noBundle   *policy.Decision
 }
 
@@ -90,11 +94,15 @@ func New(runtime Runtime, verdicts Verdicts, bundles Bundles, events Events, opt
 	if options.Decided == nil {
 		options.Decided = func(string, *policy.Decision, time.Duration) {}
 	}
+	if options.Started == nil {
+		options.Started = func(time.Time, *policy.Container) {}
+	}
 	sandboxes, _ := lru.New[string, *cri.PodSandboxConfig](remembered) // fails for sizes below 1 only
 	containers, _ := lru.New[string, *subject](remembered)
+	addresses, _ := lru.New[string, string](remembered)
 	return &Gate{
 		runtime: runtime, verdicts: verdicts, bundles: bundles, events: events, options: options,
-		sandboxes: sandboxes, containers: containers,
+		sandboxes: sandboxes, containers: containers, addresses: addresses,
 		noBundle: &policy.Decision{Action: options.NoBundle, Reason: policy.ReasonNoBundle},
 	}
 }
@@ -102,6 +110,7 @@ func New(runtime Runtime, verdicts Verdicts, bundles Bundles, events Events, opt
 // subject is one container that a decision is about.
 type subject struct {
 	container policy.Container
+	sandboxID string
 	volumes   []policy.Image                  // images mounted as volumes: their risk counts, their privileges do not exist
 	decided   atomic.Pointer[policy.Decision] // the last decision, nil before the first
 	// config is what was asked for, kept only where the runtime may have made something else of it: a
@@ -123,13 +132,41 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 		"operation": operation, "action": d.Action, "because": d.Because(), "revision": d.Revision,
 		"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
 	}).Debug("decided")
+	told := ""
+	if d.Action == policy.Block {
+		told = refusal(c, d)
+	}
 	if before := s.decided.Swap(d); d.Action != policy.Allow && !alreadyTold(before, d) {
-		g.events.Record(at, operation, c, d)
+		located := *c
+		located.PodAddress = g.address(ctx, s.sandboxID)
+		g.events.Record(at, operation, &located, d, told)
 	}
 	if d.Action == policy.Block {
-		return status.Error(codes.PermissionDenied, refusal(c, d))
+		return status.Error(codes.PermissionDenied, told)
+	}
+	if operation == startContainer {
+		g.options.Started(at, c)
 	}
 	return nil
+}
+
+// addressTimeout bounds how long an event waits for the pod's address.
+const addressTimeout = 200 * time.Millisecond
+
+// address returns the pod's address, "" where there is none or it could not be had in a moment.
+func (g *Gate) address(ctx context.Context, sandboxID string) string {
+	if known, ok := g.addresses.Get(sandboxID); ok {
+		return known
+	}
+	limited, cancel := context.WithTimeout(ctx, addressTimeout)
+	defer cancel()
+	answer, err := g.runtime.PodSandboxStatus(limited, &cri.PodSandboxStatusRequest{PodSandboxId: sandboxID})
+	if err != nil {
+		return ""
+	}
+	address := answer.GetStatus().GetNetwork().GetIp()
+	g.addresses.Add(sandboxID, address)
+	return address
 }
 
 // alreadyTold says whether the alert about a start is the one its creation has raised a moment ago:

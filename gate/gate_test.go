@@ -65,7 +65,9 @@ func (r *runtime) PodSandboxStatus(_ context.Context, request *cri.PodSandboxSta
 		return &cri.PodSandboxStatusResponse{Status: r.status}, nil
 	}
 	info, err := json.Marshal(map[string]any{"config": config})
-	return &cri.PodSandboxStatusResponse{Status: &cri.PodSandboxStatus{Id: request.GetPodSandboxId()}, Info: map[string]string{"info": string(info)}}, err
+	return &cri.PodSandboxStatusResponse{Status: &cri.PodSandboxStatus{
+		Id: request.GetPodSandboxId(), Network: &cri.PodSandboxNetworkStatus{Ip: "10.0.0.7"},
+	}, Info: map[string]string{"info": string(info)}}, err
 }
 
 func (r *runtime) ContainerStatus(_ context.Context, request *cri.ContainerStatusRequest, _ ...grpc.CallOption) (*cri.ContainerStatusResponse, error) {
@@ -127,9 +129,14 @@ type recorded struct {
 	action         policy.Action
 }
 
-type events struct{ list []recorded }
+type events struct {
+	list      []recorded
+	told      []string
+	addresses []string
+}
 
-func (e *events) Record(_ time.Time, operation string, c *policy.Container, d *policy.Decision) {
+func (e *events) Record(_ time.Time, operation string, c *policy.Container, d *policy.Decision, told string) {
+	e.told, e.addresses = append(e.told, told), append(e.addresses, c.PodAddress)
 	e.list = append(e.list, recorded{operation, c.Namespace + "/" + c.Pod, d.Action})
 }
 
@@ -407,4 +414,23 @@ func TestSandboxesAreRememberedAsTheyWereRun(t *testing.T) {
 	_, err = f.CreateContainer(t.Context(), &cri.CreateContainerRequest{PodSandboxId: "new-box", Config: config("sha256:critical")})
 	require.Equal(t, codes.PermissionDenied, status.Code(err))
 	require.Equal(t, "web/new", f.events.list[0].pod)
+}
+
+func TestAnEventTellsThePodsAddressAndWhatItsOwnerWasTold(t *testing.T) {
+	f := newFixture(t, scanned, gate.Options{})
+	err := f.create(t, config("sha256:critical"))
+	require.NoError(t, f.create(t, config("sha256:high")))
+	require.Equal(t, []string{status.Convert(err).Message(), ""}, f.events.told)
+	require.Equal(t, []string{"10.0.0.7", "10.0.0.7"}, f.events.addresses)
+}
+
+func TestEveryStartThatIsLetPassIsTold(t *testing.T) {
+	var started []string
+	f := newFixture(t, scanned, gate.Options{Started: func(_ time.Time, c *policy.Container) { started = append(started, c.Image.ID) }})
+	require.NoError(t, f.create(t, config("sha256:clean")))
+	require.NoError(t, f.start(t, container1))
+	require.NoError(t, f.create(t, config("sha256:high")))
+	require.NoError(t, f.start(t, container1))
+	require.Error(t, f.create(t, config("sha256:critical")))
+	require.Equal(t, []string{"sha256:clean", "sha256:high"}, started)
 }

@@ -7,8 +7,10 @@ type Container struct {
 	Namespace string
 	Pod       string
 	PodUID    string
-	Name      string
-	Image     Image
+	// PodAddress is the pod's IP address, "" where it is not known. It decides nothing.
+	PodAddress string
+	Name       string
+	Image      Image
 	// Asks is every privileged parameter that the container, or the sandbox it joins, asks for.
 	Asks []Ask
 }

@@ -31,6 +31,20 @@ func (a Action) String() string {
 	return fmt.Sprintf("Action(%d)", uint8(a))
 }
 
+// MarshalText writes the action's name.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (a *Action) UnmarshalText(text []byte) error {
+	for _, action := range []Action{Allow, Alert, Block} {
+		if action.String() == string(text) {
+			*a = action
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown action %q", text)
+}
+
 // Reason says what a decision rests on.
 type Reason string
 
@@ -55,14 +69,15 @@ type Decision struct {
 
 // Match is one policy that matched.
 type Match struct {
-	Policy   string
-	Template Template
-	Action   Action // Block; Alert while the policy observes or where it answers so for what is unknown
+	Policy   string   `json:"policy"`
+	Template Template `json:"template"`
+	// Action is Block; Alert while the policy observes or where it answers so for what is unknown.
+	Action Action `json:"action"`
 	// EnforceAt is when an observing policy begins to block; zero when it does not observe or its
 	// countdown has not started.
-	EnforceAt time.Time
-	Evidence  []Evidence // worst first, at most MaxEvidence
-	Omitted   int        // how much more evidence there is
+	EnforceAt time.Time  `json:"enforceAt,omitzero"`
+	Evidence  []Evidence `json:"evidence"`          // worst first, at most MaxEvidence
+	Omitted   int        `json:"omitted,omitempty"` // how much more evidence there is
 }
 
 // MaxEvidence bounds the evidence that one match lists, so that a decision stays small enough to be

@@ -42,7 +42,8 @@ func run(arguments []string) int {
 		},
 	}
 	command.SetArgs(arguments)
-	command.Flags().StringVar(&configFile, "config", "/etc/portcullis/portcullisd.yaml", "configuration `FILE`")
+	command.AddCommand(joinCommand(&configFile))
+	command.PersistentFlags().StringVar(&configFile, "config", "/etc/portcullis/portcullisd.yaml", "configuration `FILE`")
 	command.Flags().BoolVar(&check, "check", false, "validate the configuration and the policies, then exit")
 	command.Flags().BoolVar(&takeOver, "take-over", false, "have a portcullisd that runs on the same socket hand over to this one, then end")
 	if err := command.Execute(); err != nil {

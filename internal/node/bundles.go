@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"portcullis/internal/atomicfile"
 	"portcullis/internal/policyfile"
 	"portcullis/policy"
 )
@@ -60,6 +59,11 @@ func checkPolicies(path string, options policy.Options) (*policy.Bundle, error) 
 func (b *bundles) load() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.loadLocked()
+}
+
+// loadLocked is load for who holds mu.
+func (b *bundles) loadLocked() {
 	if !b.custody.Load() {
 		return
 	}
@@ -106,6 +110,11 @@ func (b *bundles) enforce(sources []policy.Source) (*policy.Bundle, error) {
 		return nil, err
 	}
 	b.docs = docs
+	for _, p := range docs.Policies {
+		if since := p.Spec.Effect.Since; p.Spec.Enabled && since.After(b.now().Add(24*time.Hour)) {
+			b.log.WithFields(logrus.Fields{"policy": p.Metadata.Name, "since": since}).Warn("observation begins in the future; until then and for its days the policy only alerts")
+		}
+	}
 	for _, e := range docs.Exemptions {
 		if e.Expired(b.now()) {
 			b.log.WithFields(logrus.Fields{"exemption": e.Metadata.Name, "expired": e.Spec.Expires}).Warn("exemption has expired and has no effect; remove or renew it")
@@ -184,30 +193,7 @@ func (b *bundles) keep(sources []policy.Source) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(b.lastGood, data)
+	return atomicfile.Write(b.lastGood, data)
 }
 
 func same(a, b policy.Source) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }
-
-// writeFile replaces the file at path so that after a crash either the old or the new content is
-// there.
-func writeFile(path string, data []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }() // fails when all went well
-	_, err = temporary.Write(data)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}

@@ -27,6 +27,7 @@ type Config struct {
 	State        string       `yaml:"state"`
 	Node         string       `yaml:"node"`
 	Cluster      string       `yaml:"cluster"`
+	Central      Central      `yaml:"central"`
 	Kubelet      Kubelet      `yaml:"kubelet"`
 	Timeouts     Timeouts     `yaml:"timeouts"`
 	VerdictCache VerdictCache `yaml:"verdictCache"`
@@ -92,6 +93,7 @@ func defaults() Config {
 		Timeouts:     Timeouts{Decision: 2 * time.Second, Drain: 3 * time.Second},
 		VerdictCache: VerdictCache{Size: 10_000, TTL: time.Hour},
 		Events:       Events{FoldInterval: 5 * time.Minute},
+		Central:      Central{SpoolSize: 64 << 20},
 		Unknown:      Unknown{Unscanned: policy.AnswerAllow, SourceFailed: policy.AnswerAlert, NoBundle: policy.AnswerAllow},
 		Metrics:      Metrics{Address: "127.0.0.1:9464"},
 		Log:          Log{Level: "info", Format: "text"},
@@ -177,6 +179,7 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	_, err := logrus.ParseLevel(c.Log.Level)
 	expect(err == nil, "log.level", "unknown level %q; write error, warning, info, debug or trace", c.Log.Level)
 	expect(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "unknown format %q; write text or json", c.Log.Format)
+	problems = append(problems, c.validateCentral(doc)...)
 	return append(problems, c.validateSources(doc)...)
 }
 

@@ -10,9 +10,11 @@ import (
 	"google.golang.org/grpc"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"portcullis/event"
 	"portcullis/policy"
 	"portcullis/proxy/wire"
 	scanner "portcullis/scanner-client"
+	"portcullis/uplink"
 )
 
 // metrics are the daemon's counters; docs/metrics.md lists them for users.
@@ -89,6 +91,56 @@ func (m *metrics) observe(n *Node) {
 		}),
 		bundleCollector{n.bundles},
 	)
+	if n.uplink != nil {
+		m.registry.MustRegister(centralCollector{n})
+	}
+}
+
+// centralMetrics are what is told of central and the spool, where central is configured.
+var centralMetrics = []struct {
+	description *prometheus.Desc
+	kind        prometheus.ValueType
+	value       func(uplink.Stats, event.SpoolStats) float64
+}{
+	{centralDesc("central_connected", "1 while the node is connected to central."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return oneIf(u.Connected) }},
+	{centralDesc("central_bundle", "Number of central's bundle in force, 0 when none of central's is."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Bundle) }},
+	{centralDesc("central_bundle_rejected", "Number of the newest bundle from central while it cannot be used, else 0."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Rejected) }},
+	{centralDesc("central_decisions_uploaded_total", "Decisions that central has taken."), prometheus.CounterValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Uploaded) }},
+	{centralDesc("central_verdicts_mirrored", "Images of which central has told."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Mirrored) }},
+	{centralDesc("central_starts_lost_total", "Starts that were not reported for previews of policies, because there were too many different ones."), prometheus.CounterValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.StartsLost) }},
+	{centralDesc("spool_bytes", "Disk that the spool takes."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Bytes) }},
+	{centralDesc("spool_records", "Records that central does not have yet, at most."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Waiting) }},
+	{centralDesc("spool_writable", "0 while decisions are held in memory because the spool cannot be written."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return oneIf(!s.Trouble) }},
+	{centralDesc("spool_held_decisions", "Decisions that are in memory only."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Held) }},
+	{centralDesc("spool_damaged_records_total", "Records of the spool that could not be read."), prometheus.CounterValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Damaged) }},
+	{centralDesc("spool_summarised_decisions_total", "Decisions that lost details because the spool was full or could not be written."), prometheus.CounterValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Summarised) }},
+}
+
+func centralDesc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("portcullis_"+name, help, nil, nil)
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// centralCollector reports how the node stands with central.
+type centralCollector struct{ node *Node }
+
+func (centralCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, m := range centralMetrics {
+		descriptions <- m.description
+	}
+}
+
+func (c centralCollector) Collect(values chan<- prometheus.Metric) {
+	link, spool := c.node.uplink.Stats(), c.node.spool.Stats()
+	for _, m := range centralMetrics {
+		values <- prometheus.MustNewConstMetric(m.description, m.kind, m.value(link, spool))
+	}
 }
 
 var (

@@ -29,6 +29,7 @@ import (
 	"portcullis/proxy"
 	"portcullis/proxy/relay"
 	scanner "portcullis/scanner-client"
+	"portcullis/uplink"
 )
 
 // Node is one running portcullisd.
@@ -46,6 +47,13 @@ type Node struct {
 	chain    *scanner.Chain
 	verdicts *scanner.Cache
 	images   runtimeImages
+
+	// spool, uplink and central are nil where central is not configured.
+	spool   *event.Spools
+	uplink  *uplink.Uplink
+	central *centralPolicies
+	// disconnect ends what connect began.
+	disconnect func()
 
 	refreshing sync.Mutex // held while reports are taken in or what is known of them is kept
 	path       *relay.Relay
@@ -118,14 +126,17 @@ func (n *Node) build(options Options) error {
 	}
 	n.onStop(connection.Close)
 	n.images = runtimeImages{cri.NewImageServiceClient(connection)}
+	if err := n.openCentral(connection, options.Version); err != nil {
+		return err
+	}
 	if err := n.openVerdicts(); err != nil {
 		return err
 	}
-	judge := gate.New(runtimeClient(connection), n.verdicts, n.bundles, events, gate.Options{
+	judge := gate.New(runtimeClient(connection), n.verdicts, n.bundles, decisions{n.spool, events}, gate.Options{
 		Cluster: config.Cluster, NoBundle: config.Unknown.NoBundle.Action(), Host: config.host(),
-		Decided: n.metrics.decided, Now: n.now, Log: log,
+		Decided: n.metrics.decided, Started: n.started(), Now: n.now, Log: log,
 	})
-	n.probe = newProbe(proxy.NewGuard(judge, prefetch{n.verdicts}, log), judge)
+	n.probe = newProbe(proxy.NewGuard(judge, prefetch{n.verdicts, n.uplink}, log), judge)
 	n.path = relay.New(config.Runtime, n.probe, relay.Options{
 		Finished: n.metrics.finished, Endless: proxy.Endless, Unfinished: n.leave, Log: log,
 	})
@@ -205,6 +216,7 @@ func (n *Node) Start() error {
 	}
 	n.tasks.Go(func() { n.warm(func(scanner.Image) bool { return true }) })
 	n.tasks.Go(n.snapshotNowAndThen)
+	n.connect()
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
 
 	go n.serve("socket", func() error { return n.path.Serve(n.seat.socket) })

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"portcullis/internal/atomicfile"
 	"portcullis/policy"
 )
 
@@ -52,8 +53,8 @@ var firstRelease = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 func (o *observations) advance(policies []policy.ImagePolicy, now time.Time) map[string]observation {
 	next := map[string]observation{}
 	for _, p := range policies {
-		if !p.Spec.Enabled || p.Spec.Effect.Mode != policy.Observe {
-			continue
+		if !p.Spec.Enabled || p.Spec.Effect.Mode != policy.Observe || !p.Spec.Effect.Since.IsZero() {
+			continue // a policy that says itself when its countdown began needs no memory of ours
 		}
 		running := observation{Since: now, Template: p.Spec.Template, Effect: p.Spec.Effect}
 		if before, ok := o.began[p.Metadata.Name]; ok && before.Template == running.Template && before.Effect == running.Effect {
@@ -82,7 +83,7 @@ func (o *observations) keep(next map[string]observation) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(o.path, data); err != nil {
+	if err := atomicfile.Write(o.path, data); err != nil {
 		return err
 	}
 	o.dirty = false

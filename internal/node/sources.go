@@ -61,6 +61,9 @@ func (c *Config) validateSources(doc *strictyaml.Document) strictyaml.Problems {
 		case names[s.Name]:
 			problems = append(problems, doc.Problem(field+".name", "%q is the name of two sources; choose another", s.Name))
 		}
+		if s.Name == "central" {
+			problems = append(problems, doc.Problem(field+".name", "%q is how what central tells is called; choose another", s.Name))
+		}
 		names[s.Name] = true
 		switch {
 		case (s.Reports == "") == (s.Adapter == nil):
@@ -124,6 +127,11 @@ func readSecret(path string) (string, error) {
 // openSources makes the chain of sources, and the folders among them.
 func (n *Node) openSources() (*scanner.Chain, error) {
 	var links []scanner.Link
+	if n.uplink != nil {
+		// What central tells is what its console shows, so it has the first word; half of the time that a
+		// container waits is left for the node's own sources.
+		links = append(links, scanner.Link{Name: "central", Source: n.uplink, Timeout: n.config.Timeouts.Decision / 2})
+	}
 	for _, s := range n.config.Sources {
 		link := scanner.Link{Name: s.Name, Timeout: s.Timeout}
 		if s.Adapter == nil {
@@ -172,7 +180,8 @@ func (r runtimeImages) Image(ctx context.Context, id string) (scanner.Image, err
 	return named(answer.GetImage()), nil
 }
 
-func (r runtimeImages) all(ctx context.Context) ([]scanner.Image, error) {
+// Images returns every image of the node.
+func (r runtimeImages) Images(ctx context.Context) ([]scanner.Image, error) {
 	answer, err := r.runtime.ListImages(ctx, &cri.ListImagesRequest{})
 	if err != nil {
 		return nil, err

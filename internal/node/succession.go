@@ -32,8 +32,12 @@ func (n *Node) succeed() error {
 func (n *Node) Succeeded() <-chan struct{} { return n.succeeded }
 
 // lend gives a successor what it needs, and leaves the state folder to it: two processes that write there
-// could leave verdicts of one beside the other's word that it has seen all reports.
+// could leave verdicts of one beside the other's word that it has seen all reports. The connection to central
+// ends first, because what central sends is written there, too.
 func (n *Node) lend() map[string]syscall.Conn {
+	if n.disconnect != nil {
+		n.disconnect()
+	}
 	n.bundles.mu.Lock()
 	defer n.bundles.mu.Unlock()
 	n.refreshing.Lock()
@@ -51,4 +55,5 @@ func (n *Node) resume() {
 	n.seat.keep()
 	n.custody.Store(true)
 	n.Reload()
+	n.connect()
 }

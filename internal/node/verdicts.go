@@ -12,6 +12,7 @@ import (
 
 	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/reports"
+	"portcullis/uplink"
 )
 
 const (
@@ -44,6 +45,7 @@ func (n *Node) openVerdicts() error {
 	case err != nil:
 		n.log.WithError(err).Error("verdicts kept from before the start cannot be used; images are looked up again")
 	}
+	n.forgetMissedOfCentral()
 	for _, folder := range n.folders {
 		if err := folder.Restore(folder.index); err != nil {
 			n.log.WithError(err).Error("all reports are read again")
@@ -166,7 +168,7 @@ func (n *Node) warm(wanted func(scanner.Image) bool) {
 	retry := time.NewTicker(warmRetry)
 	defer retry.Stop()
 	for {
-		images, err := n.images.all(n.ctx)
+		images, err := n.images.Images(n.ctx)
 		if err == nil {
 			renamed := n.verdicts.ForgetRenamed(images)
 			n.verdicts.Warm(n.ctx, slices.DeleteFunc(images, func(i scanner.Image) bool {
@@ -190,8 +192,17 @@ func (n *Node) reportFiles() (files, broken int) {
 	return files, broken
 }
 
-// prefetch looks up an image as soon as it is seen, so that its container need not wait.
-type prefetch struct{ verdicts *scanner.Cache }
+// prefetch looks up an image as soon as it is seen, so that its container need not wait, and tells the
+// uplink.
+type prefetch struct {
+	verdicts *scanner.Cache
+	uplink   *uplink.Uplink // may be nil
+}
 
 // ImageSeen begins the lookup.
-func (p prefetch) ImageSeen(imageID string) { p.verdicts.Prefetch(imageID) }
+func (p prefetch) ImageSeen(imageID string) {
+	p.verdicts.Prefetch(imageID)
+	if p.uplink != nil {
+		p.uplink.ImageSeen()
+	}
+}

@@ -1,0 +1,103 @@
+package access_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	portcullisv1 "portcullis/api/portcullis/v1"
+	api "portcullis/api/portcullis/v1/portcullisv1connect"
+	"portcullis/central/access"
+)
+
+func TestAHandlerBesideTheGuardAnswersNobody(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle(api.NewUserServiceHandler(api.UnimplementedUserServiceHandler{}, connect.WithInterceptors(access.Interceptor())))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	_, err := api.NewUserServiceClient(server.Client(), server.URL).ListUsers(ctx, &portcullisv1.ListUsersRequest{})
+	code(t, err, connect.CodePermissionDenied)
+	require.ErrorContains(t, err, "is not guarded")
+}
+
+// impatient guards with a short time for bodies and for looking again at who streams.
+func impatient(f *fixture, next http.Handler) *httptest.Server {
+	log := logrus.New()
+	log.SetOutput(f.t.Output())
+	guard := access.NewGuard(f.store, f.nodes, f.pki, access.GuardOptions{
+		Idle: idle, BodyTimeout: 50 * time.Millisecond, LookAgain: 20 * time.Millisecond, Now: f.clock.Now, Log: log,
+	})
+	server := httptest.NewTLSServer(guard.HTTP(access.ByViewer(), next))
+	f.t.Cleanup(server.Close)
+	return server
+}
+
+func TestACallerWhoSendsSlowlyOnPurposeIsCutOff(t *testing.T) {
+	f := newFixture(t)
+	secret := f.as("ann", access.Viewer).cookie(sessionCookie)
+	failed := make(chan error, 1)
+	server := impatient(f, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		failed <- err
+	}))
+	body, never := io.Pipe()
+	defer never.Close()
+	request, err := http.NewRequest(http.MethodPost, server.URL, body)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+secret)
+	go func() {
+		response, err := server.Client().Do(request)
+		if err == nil {
+			response.Body.Close()
+		}
+	}()
+	require.ErrorContains(t, <-failed, "timeout")
+}
+
+// stream sends a line every now and then until the caller's context ends.
+func stream(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.ReadAll(r.Body)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-again.C:
+			_, _ = fmt.Fprintln(w, "still here")
+			_ = http.NewResponseController(w).Flush()
+		}
+	}
+}
+
+func TestAStreamOutlivesTheTimeForItsRequestAndEndsWithItsCallersRights(t *testing.T) {
+	f := newFixture(t)
+	admin, ann := f.as("admin", access.Admin), f.as("ann", access.Viewer)
+	server := impatient(f, http.HandlerFunc(stream))
+	requestContext, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(requestContext, http.MethodPost, server.URL, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+ann.cookie(sessionCookie))
+	response, err := server.Client().Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for began := time.Now(); time.Since(began) < 200*time.Millisecond; {
+		require.True(t, lines.Scan(), "the stream goes on")
+	}
+	require.NoError(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "ann", Disabled: proto.Bool(true)}))
+	for lines.Scan() { // what was sent before
+	}
+	require.NoError(t, requestContext.Err(), "central ended it, not the test")
+}

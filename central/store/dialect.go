@@ -1,0 +1,27 @@
+package store
+
+import "database/sql"
+
+// dialect is which database it is, for the few things that differ.
+type dialect int
+
+const (
+	sqlite dialect = iota
+	postgres
+)
+
+// writing is how a transaction that changes things begins. SQLite's begin by taking the one write lock
+// (_txlock in the data source name), which makes them serial.
+func (d dialect) writing() *sql.TxOptions {
+	if d == sqlite {
+		return nil
+	}
+	return &sql.TxOptions{Isolation: sql.LevelSerializable}
+}
+
+func (d dialect) reading() *sql.TxOptions {
+	if d == sqlite {
+		return nil
+	}
+	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+}

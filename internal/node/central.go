@@ -1,0 +1,278 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/event"
+	"portcullis/gate"
+	"portcullis/internal/atomicfile"
+	"portcullis/internal/policyfile"
+	"portcullis/internal/strictyaml"
+	"portcullis/policy"
+	scanner "portcullis/scanner-client"
+	"portcullis/uplink"
+)
+
+// Central says where central is; without an address the node is on its own.
+type Central struct {
+	Address string `yaml:"address"`
+	// SpoolSize bounds the disk for decisions that central does not have, in bytes.
+	SpoolSize int64 `yaml:"spoolSize"`
+}
+
+const (
+	// centralFile is where central's policies are in the policies folder.
+	centralFile  = "central.yaml"
+	minSpoolSize = 1 << 20
+	maxSpoolSize = 64 << 30
+)
+
+func (c *Config) validateCentral(doc *strictyaml.Document) strictyaml.Problems {
+	var problems strictyaml.Problems
+	if c.Central.SpoolSize < minSpoolSize || c.Central.SpoolSize > maxSpoolSize {
+		problems = append(problems, doc.Problem("central.spoolSize", "%d is out of range; set %d to %d bytes", c.Central.SpoolSize, minSpoolSize, int64(maxSpoolSize)))
+	}
+	if c.Central.Address == "" {
+		if doc.Has("central") {
+			problems = append(problems, doc.Problem("central.address", "required; write the address of central, such as https://central.example.com:8443"))
+		}
+		return problems
+	}
+	if err := uplink.CheckAddress(c.Central.Address); err != nil {
+		problems = append(problems, doc.Problem("central.address", "%v", err))
+	}
+	if info, err := os.Stat(c.Policies); err == nil && !info.IsDir() {
+		problems = append(problems, doc.Problem("policies", "%s is a file; central's policies are put beside the node's own, so name a folder", c.Policies))
+	}
+	return problems
+}
+
+// CentralDir is the folder for what belongs to the node's membership.
+func (c *Config) CentralDir() string { return filepath.Join(c.State, "central") }
+
+// openCentral makes the spool and the uplink, if central is configured.
+func (n *Node) openCentral(connection *grpc.ClientConn, version string) error {
+	if n.config.Central.Address == "" {
+		return nil
+	}
+	for _, folder := range []string{n.config.CentralDir(), n.config.Policies} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return err
+		}
+	}
+	n.spool = event.OpenSpools(filepath.Join(n.config.State, "spool"), event.SpoolOptions{Size: n.config.Central.SpoolSize, Log: n.log})
+	n.onStop(n.spool.Close)
+	n.central = &centralPolicies{bundles: n.bundles, file: filepath.Join(n.config.Policies, centralFile), stateFile: filepath.Join(n.config.CentralDir(), "bundle.json")}
+	runtime := cri.NewRuntimeServiceClient(connection)
+	var err error
+	n.uplink, err = uplink.New(uplink.Options{
+		Address: n.config.Central.Address, Dir: n.config.CentralDir(), Info: func(ctx context.Context) *portcullisv1.NodeInfo { return n.config.describe(ctx, runtime, version) },
+		Policies: n.central, Images: n.images, Spool: n.spool, VerdictsChanged: n.centralVerdictsChanged, Now: n.now, Log: n.log,
+	})
+	return err
+}
+
+// connect keeps the node connected to central until disconnect or the node's end. Of two processes on one
+// state folder only one may be connected.
+func (n *Node) connect() {
+	if n.uplink == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	ended := make(chan struct{})
+	n.tasks.Go(func() { defer close(ended); n.uplink.Run(ctx) })
+	n.disconnect = func() { cancel(); <-ended }
+}
+
+// describe describes the node to central.
+func (c *Config) describe(ctx context.Context, runtime cri.RuntimeServiceClient, version string) *portcullisv1.NodeInfo {
+	info := c.NodeInfo(version)
+	if answer, err := runtime.Version(ctx, &cri.VersionRequest{}); err == nil {
+		info.RuntimeVersion = strings.TrimSpace(answer.GetRuntimeName() + " " + answer.GetRuntimeVersion())
+	}
+	return info
+}
+
+// NodeInfo describes the node as far as the configuration and the machine tell.
+func (c *Config) NodeInfo(version string) *portcullisv1.NodeInfo {
+	info := &portcullisv1.NodeInfo{Name: c.Node, Cluster: c.Cluster, Version: version, Platform: goruntime.GOOS + "/" + goruntime.GOARCH}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err == nil {
+		info.KernelVersion = unix.ByteSliceToString(name.Release[:])
+	}
+	interfaces, _ := net.InterfaceAddrs() // none are known where that fails
+	for _, address := range interfaces {
+		if ip, ok := address.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && len(info.Addresses) < 20 {
+			info.Addresses = append(info.Addresses, ip.IP.String())
+		}
+	}
+	return info
+}
+
+// started is who is told of starts, nil where nobody wants to know.
+func (n *Node) started() func(time.Time, *policy.Container) {
+	if n.uplink == nil {
+		return nil
+	}
+	return n.uplink.Started
+}
+
+// centralVerdictsChanged forgets what central has told anew, and looks it up before it is needed.
+func (n *Node) centralVerdictsChanged(imageIDs []string) {
+	forgotten := n.verdicts.ForgetWhere(func(image scanner.Image) bool {
+		return slices.Contains(imageIDs, image.ID) || slices.Contains(imageIDs, "sha256:"+image.ID) // as CRI-O writes it
+	})
+	if len(forgotten) > 0 {
+		n.tasks.Go(func() { n.warm(func(image scanner.Image) bool { return slices.Contains(forgotten, image.ID) }) })
+	}
+}
+
+// forgetMissedOfCentral forgets the restored verdicts that central has told anew since they were kept: the
+// daemon may have been killed in between.
+func (n *Node) forgetMissedOfCentral() {
+	info, err := os.Stat(n.snapshotFile())
+	if n.uplink == nil || err != nil {
+		return
+	}
+	kept := info.ModTime().Add(-snapshotInterval)
+	n.verdicts.ForgetWhere(func(image scanner.Image) bool { return n.uplink.ChangedSince(image.ID, kept) })
+}
+
+// decisions is who is told of Alerts and Blocks: the spool, if there is one, and then the journal.
+type decisions struct {
+	spool    *event.Spools
+	recorder *event.Recorder
+}
+
+var _ gate.Events = decisions{}
+
+// Record tells both. When it returns the decision is where the end of the process does not lose it.
+func (d decisions) Record(at time.Time, operation string, c *policy.Container, decision *policy.Decision, told string) {
+	if d.spool != nil {
+		d.spool.Record(at, operation, c, decision, told)
+	}
+	d.recorder.Record(at, operation, c, decision, told)
+}
+
+// centralPolicies puts central's bundles in force as a file among the node's own policies.
+type centralPolicies struct {
+	bundles   *bundles
+	file      string
+	stateFile string
+}
+
+// appliedBundle says which bundle the file holds, if it is as it was written.
+type appliedBundle struct {
+	Number int64  `json:"number"`
+	SHA256 string `json:"sha256"` // of the file, "" where the bundle holds no policies and there is no file
+}
+
+// Bundle is the number of central's bundle that is in force, 0 when none is or somebody changed the file.
+func (p *centralPolicies) Bundle() int64 {
+	var applied appliedBundle
+	data, err := os.ReadFile(p.stateFile)
+	if err != nil || json.Unmarshal(data, &applied) != nil {
+		return 0
+	}
+	data, err = os.ReadFile(p.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || applied.SHA256 != digest(data, err == nil) {
+		return 0
+	}
+	return applied.Number
+}
+
+// fileHeading is how central's file begins.
+const fileHeading = "# Bundle "
+
+// mine makes sure that a file which an operator happens to have named so is not overwritten.
+func (p *centralPolicies) mine() error {
+	_, err := os.Stat(p.stateFile)
+	if err == nil {
+		return nil
+	}
+	text, err := os.ReadFile(p.file)
+	if err == nil && !strings.HasPrefix(string(text), fileHeading) {
+		return fmt.Errorf("policies: %s is the node's own, and central's policies are to stand there; rename it", p.file)
+	}
+	return nil
+}
+
+func digest(data []byte, exists bool) string {
+	if !exists {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Apply compiles the bundle together with the node's own policies and only then replaces the file.
+func (p *centralPolicies) Apply(number int64, documents string) error {
+	var data []byte
+	if strings.TrimSpace(documents) != "" {
+		data = fmt.Appendf(nil, "%s%d of central. Written by portcullisd: changes are overwritten.\n%s", fileHeading, number, documents)
+	}
+	if err := p.mine(); err != nil {
+		return err
+	}
+	if err := p.bundles.replace(p.file, data); err != nil {
+		return err
+	}
+	state, err := json.Marshal(appliedBundle{Number: number, SHA256: digest(data, data != nil)})
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(p.stateFile, state)
+}
+
+// replace puts data in the place of one policy file, or removes it where data is nil, if the policies are
+// right with it, and puts them in force.
+func (b *bundles) replace(path string, data []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sources, err := policyfile.Read(b.path)
+	if err != nil {
+		return err
+	}
+	sources = slices.DeleteFunc(sources, func(s policy.Source) bool { return s.Name == path })
+	if data != nil {
+		sources = append(sources, policy.Source{Name: path, Data: data})
+	}
+	docs, err := policy.Parse(sources...)
+	if err != nil {
+		return err
+	}
+	if _, err := policy.Compile(docs, b.options); err != nil {
+		return err
+	}
+	if data != nil {
+		err = atomicfile.Write(path, data)
+	} else if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("policies: %w", err)
+	}
+	b.loadLocked()
+	if b.failure != "" {
+		return errors.New(b.failure)
+	}
+	return nil
+}

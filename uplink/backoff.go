@@ -1,0 +1,44 @@
+package uplink
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// backoff spreads retries: a wait is random below a bound that doubles with each failure, so that nodes which
+// lost central together do not come back together.
+type backoff struct {
+	min, max, bound time.Duration
+}
+
+func (b *backoff) next() time.Duration {
+	b.bound = min(max(b.min, 2*b.bound), b.max)
+	return time.Duration(rand.Int64N(int64(b.bound))) //nolint:gosec // no secret
+}
+
+func (b *backoff) reset() { b.bound = 0 }
+
+// vary returns d give or take half of it.
+func vary(d time.Duration) time.Duration {
+	return d/2 + time.Duration(rand.Int64N(int64(d))) //nolint:gosec // no secret
+}
+
+// wait waits for d, for what is sent to early, or for ctx to end.
+func wait(ctx context.Context, d time.Duration, early <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-early:
+	}
+}
+
+// wake sends unless something waits already.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,63 @@
+package uplink
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"portcullis/api/portcullis/v1/portcullisv1connect"
+)
+
+// maxMessage bounds one answer of central, in bytes.
+const maxMessage = 64 << 20
+
+// connection is HTTP/2 over mutual TLS to central, and the service on it.
+type connection struct {
+	transport *http.Transport
+	client    portcullisv1connect.SyncServiceClient
+}
+
+// dial makes a connection that trusts nobody but the authorities of id. It connects with the first call.
+func dial(address string, id *identity, now func() time.Time) *connection {
+	trusted := x509.NewCertPool()
+	for _, c := range id.authorities {
+		trusted.AddCert(c)
+	}
+	return connectWith(address, &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: trusted, Certificates: []tls.Certificate{id.certificate}, Time: now,
+	})
+}
+
+func connectWith(address string, config *tls.Config) *connection {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              protocols,
+		// A connection that a firewall has forgotten would otherwise look alive until the heartbeats are missed.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	caller := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &connection{transport, portcullisv1connect.NewSyncServiceClient(caller, address, connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage))}
+}
+
+func (c *connection) close() { c.transport.CloseIdleConnections() }
+
+// CheckAddress says what is wrong with the address of central.
+func CheckAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%q is not the address of central; write https://HOST:PORT", address)
+	}
+	return nil
+}
