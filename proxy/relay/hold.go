@@ -15,6 +15,10 @@ var (
 // perCall is what a guarded request counts beside its bytes: there could be thousands without any.
 const perCall = 2 << 10
 
+// repeatable is how large a request is at most that a client makes again by itself. grpc-go keeps no
+// more than that of a call.
+const repeatable = 256 << 10
+
 // keep counts n bytes more that are kept of calls, and says whether there is room for them.
 func (l *link) keep(n int) bool {
 	l.held += n
@@ -42,6 +46,8 @@ func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	switch {
 	case err != nil:
 		l.refuse(st, err)
+	case l.draining && st.movable():
+		l.postpone(st)
 	case st.clientEnded:
 		l.work.Add(1)
 		l.up.batch.asked = true
@@ -154,5 +160,19 @@ func (l *link) refuse(st *stream, err error) {
 		l.down.to.inject(resetStream(st.id, http2.ErrCodeNo))
 	}
 	l.report(st, s.Code())
+	l.forget(st)
+}
+
+// movable says whether a call can be left to the client's next connection: the runtime has nothing of
+// its message, and the client can send it again.
+func (st *stream) movable() bool {
+	return st.hold != nil && st.hold.sent == 0 && !st.started && st.hold.message.size() <= repeatable
+}
+
+// postpone ends a call in the way that has the client make it again, on another connection.
+func (l *link) postpone(st *stream) {
+	l.up.to.inject(resetStream(st.id, http2.ErrCodeCancel))
+	l.down.to.inject(resetStream(st.id, http2.ErrCodeRefusedStream))
+	l.report(st, codes.Unavailable)
 	l.forget(st)
 }

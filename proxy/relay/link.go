@@ -159,7 +159,6 @@ func (l *link) run() {
 		err error
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	defer context.AfterFunc(l.relay.closed, l.hangUp)()
 	ended := make(chan end, 2)
 	// The runtime's settings go first: a client gives up on a connection that begins otherwise, with a
 	// GOAWAY say, and its calls fail.
@@ -190,8 +189,15 @@ func (l *link) run() {
 			l.finish()
 		case <-look.C:
 			l.look()
+		case <-l.relay.closed.Done():
+			l.sever()
+			<-ended
+			<-ended
+			l.part()
+			return
 		}
 	}
+	defer context.AfterFunc(l.relay.closed, l.hangUp)()
 	l.finish()
 	<-ended
 	l.hangUp()
@@ -211,6 +217,48 @@ func (l *link) finish() {
 	soon := time.Now().Add(linger)
 	_ = l.up.from.conn.SetReadDeadline(soon)
 	_ = l.down.from.conn.SetReadDeadline(soon)
+}
+
+// sever ends both directions when the time to drain is over, and leaves the connection to the runtime
+// as it is: to close it would cancel what the runtime is doing.
+func (l *link) sever() {
+	l.down.to.conn.Close()
+	_ = l.down.from.conn.SetReadDeadline(time.Now())
+	_ = l.up.to.flush()
+}
+
+// part ends the calls of a link that has been severed. If the runtime is executing some of them, their
+// connection is left to whoever keeps it.
+func (l *link) part() {
+	executing := l.disown()
+	l.work.Wait()
+	conn, unfinished := l.up.to.conn, l.relay.options.Unfinished
+	if l.up.to.flush() != nil || executing == 0 || unfinished == nil {
+		conn.Close()
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	unfinished(conn)
+}
+
+// disown reports all calls as cut off and says how many of them the runtime is executing. The others, of
+// which it has not got all or which never end, it is told to cancel.
+func (l *link) disown() (executing int) {
+	l.cancel()
+	l.mu.Lock()
+	defer l.unlock()
+	for _, st := range l.streams {
+		switch {
+		case st.reported:
+		case st.hold != nil, st.endless, !st.clientEnded:
+			l.up.to.inject(resetStream(st.id, http2.ErrCodeCancel))
+		default:
+			executing++
+		}
+		l.report(st, codes.Unavailable)
+		l.forget(st)
+	}
+	return executing
 }
 
 // over settles what is left when the first direction has ended.
@@ -369,8 +417,10 @@ func (l *link) goAway(last uint32, code http2.ErrCode, why string) {
 	l.down.to.inject(encode(func(f *http2.Framer) { _ = f.WriteGoAway(l.goneAway, code, []byte(why)) }))
 }
 
-// drain sends the client away without losing a call: those under way go on, endless ones excepted,
-// and what it sends before it has read our PING is still served.
+// drain sends the client away without losing a call. Those that the runtime has go on, endless ones
+// excepted. Those that are held are left to the client's next connection: a decision may take long, and
+// whoever answers there decides as well. What the client sends before it has read our PING is treated
+// likewise.
 func (l *link) drain() {
 	l.mu.Lock()
 	defer l.unlock()
@@ -385,6 +435,11 @@ func (l *link) drain() {
 	}
 	l.goAway(maxWindow, http2.ErrCodeNo, "")
 	l.down.to.inject(encode(func(f *http2.Framer) { _ = f.WritePing(false, barrier) }))
+	for _, st := range l.streams {
+		if st.movable() {
+			l.postpone(st) // behind the GOAWAY, or the client would call again on this connection
+		}
+	}
 }
 
 // look happens every second. It ends requests that are never completed, and sends the client away from
