@@ -22,7 +22,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(V
 
 .PHONY: build generate test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
 
-build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis, bin/portcullis-scan
+build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
 	cd cmd/portcullis-scan && $(GO_BUILD) -o ../../bin/ .
 
