@@ -1,4 +1,5 @@
-// Command portcullis is the command line for people: it checks, explains and tests policies.
+// Command portcullis is the command line for people: it checks, explains and tests policies, and tells and
+// asks central.
 package main
 
 import (
@@ -8,6 +9,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"portcullis/internal/cli"
+	"portcullis/internal/cli/failure"
 )
 
 // version is set when a release is built.
@@ -16,8 +20,8 @@ var version = "dev"
 // Exit codes, as docs/cli.md lists them.
 const (
 	exitOK     = 0
-	exitFailed = 1 // what was checked has mistakes, a test case failed, a start would be blocked
-	exitUsage  = 2 // wrong flags or arguments, files that cannot be read
+	exitFailed = 1 // what was checked has mistakes, a test case failed, a start would be blocked, central refused
+	exitUsage  = 2 // wrong flags or arguments, files that cannot be read, central out of reach
 )
 
 // errFailed says that the command did its work and the answer is no; what is wrong has been printed.
@@ -29,7 +33,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(arguments []string, out, errOut io.Writer) int {
 	command := &cobra.Command{
 		Use:           "portcullis",
-		Short:         "Checks, explains and tests policies, and scans images",
+		Short:         "Checks, explains and tests policies, scans images, and works with central",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -38,7 +42,10 @@ func run(arguments []string, out, errOut io.Writer) int {
 	command.SetOut(out)
 	command.SetErr(errOut)
 	command.AddCommand(policyCommand(), scanCommand())
+	command.AddGroup(cli.Groups()...)
+	command.AddCommand(cli.Commands(version)...)
 	err := command.Execute()
+	var refusal *failure.Refusal
 	switch {
 	case err == nil:
 		return exitOK
@@ -46,6 +53,9 @@ func run(arguments []string, out, errOut io.Writer) int {
 		return exitFailed
 	}
 	fmt.Fprintf(errOut, "portcullis: %v\n", err)
+	if errors.As(err, &refusal) {
+		return exitFailed
+	}
 	return exitUsage
 }
 
