@@ -13,8 +13,9 @@ import (
 
 // Options is what a bundle needs beyond its documents.
 type Options struct {
-	// Since returns when the observation countdown of a policy started. Without it, or while it
-	// returns the zero time, the countdown has not started and observing never turns to block.
+	// Since returns when the observation countdown of a policy that does not say so itself started.
+	// Without it, or while it returns the zero time, such a countdown has not started and observing
+	// never turns to block.
 	Since func(*ImagePolicy) time.Time
 	// Defaults answers for RiskyImage policies that do not answer themselves.
 	Defaults Unknowns

@@ -58,6 +58,8 @@ const (
 type Effect struct {
 	Mode EffectMode `yaml:"mode" json:"mode"`
 	Days int        `yaml:"days,omitempty" json:"days,omitempty"` // of observation, 1 to MaxObserveDays
+	// Since is when the observation began or is to begin; zero leaves it to Options.Since.
+	Since time.Time `yaml:"since,omitempty" json:"since,omitzero"`
 }
 
 // EffectMode is how a policy acts.

@@ -64,10 +64,12 @@ func compileRule(p *ImagePolicy, options Options) rule {
 	r := rule{name: p.Metadata.Name, template: spec.Template, scope: compileScope(&spec.Scope)}
 	if spec.Effect.Mode == Observe {
 		r.observing = true
-		if options.Since != nil {
-			if since := options.Since(p); !since.IsZero() {
-				r.enforceAt = since.Add(time.Duration(spec.Effect.Days) * 24 * time.Hour)
-			}
+		since := spec.Effect.Since
+		if since.IsZero() && options.Since != nil {
+			since = options.Since(p)
+		}
+		if !since.IsZero() {
+			r.enforceAt = since.Add(time.Duration(spec.Effect.Days) * 24 * time.Hour)
 		}
 	}
 	if spec.Template == TemplatePrivilegedStart {

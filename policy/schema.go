@@ -58,11 +58,12 @@ func imagePolicySchema() schema {
 
 func effectSchema() schema {
 	s := object("What a match leads to.", []string{"mode"}, schema{
-		"mode": enum("Block at once, or alert for a number of days and then block.", modes),
-		"days": schema{"type": "integer", "minimum": 1, "maximum": MaxObserveDays, "description": "Days of observation."},
+		"mode":  enum("Block at once, or alert for a number of days and then block.", modes),
+		"days":  schema{"type": "integer", "minimum": 1, "maximum": MaxObserveDays, "description": "Days of observation."},
+		"since": schema{"type": "string", "format": "date-time", "description": "When the observation began or is to begin; when the node first saw the policy switched on, when left out."},
 	})
 	s["allOf"] = []schema{
-		onlyWith("mode", string(Immediate), nil, "days"),
+		onlyWith("mode", string(Immediate), nil, "days", "since"),
 		onlyWith("mode", string(Observe), []string{"days"}),
 	}
 	return s

@@ -99,6 +99,8 @@ var beyond = map[string]bool{
 	"scope-of-all-and-selected.yaml":               true,
 	"scope-of-every-registry-by-tag.yaml":          true,
 	"scope-of-everything-by-star.yaml":             true,
+	"since-after-the-year-9999.yaml":               true,
+	"since-in-words.yaml":                          true,
 	"version-range-of-maven.yaml":                  true,
 	"version-range-of-npm.yaml":                    true,
 	"version-range-with-a-wildcard.yaml":           true,

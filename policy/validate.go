@@ -78,6 +78,12 @@ func (e Effect) check(report report) {
 	case e.Mode == Immediate && e.Days != 0:
 		report("spec.effect.days", "has no meaning with mode Immediate; remove it or write mode: Observe")
 	}
+	switch {
+	case e.Mode == Immediate && !e.Since.IsZero():
+		report("spec.effect.since", "has no meaning with mode Immediate; remove it or write mode: Observe")
+	case e.Since.UTC().Year() > 9999:
+		report("spec.effect.since", "is after the year 9999; write an earlier time")
+	}
 }
 
 func (s *PolicySpec) checkRiskyImage(report report) {

@@ -102,6 +102,11 @@ func (b *bundles) enforce(sources []policy.Source) (*policy.Bundle, error) {
 		return nil, err
 	}
 	b.docs = docs
+	for _, p := range docs.Policies {
+		if since := p.Spec.Effect.Since; p.Spec.Enabled && since.After(b.now().Add(24*time.Hour)) {
+			b.log.WithFields(logrus.Fields{"policy": p.Metadata.Name, "since": since}).Warn("observation begins in the future; until then and for its days the policy only alerts")
+		}
+	}
 	for _, e := range docs.Exemptions {
 		if e.Expired(b.now()) {
 			b.log.WithFields(logrus.Fields{"exemption": e.Metadata.Name, "expired": e.Spec.Expires}).Warn("exemption has expired and has no effect; remove or renew it")

@@ -52,8 +52,8 @@ var firstRelease = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 func (o *observations) advance(policies []policy.ImagePolicy, now time.Time) map[string]observation {
 	next := map[string]observation{}
 	for _, p := range policies {
-		if !p.Spec.Enabled || p.Spec.Effect.Mode != policy.Observe {
-			continue
+		if !p.Spec.Enabled || p.Spec.Effect.Mode != policy.Observe || !p.Spec.Effect.Since.IsZero() {
+			continue // a policy that says itself when its countdown began needs no memory of ours
 		}
 		running := observation{Since: now, Template: p.Spec.Template, Effect: p.Spec.Effect}
 		if before, ok := o.began[p.Metadata.Name]; ok && before.Template == running.Template && before.Effect == running.Effect {

@@ -149,3 +149,14 @@ func TestAStateFileThatCannotBeReadBeginsAnewAndIsLoud(t *testing.T) {
 	c.advance(day)
 	d.eventually(t, codes.OK)
 }
+
+func TestAWrittenStartCountsWhateverTheNodeHasSeen(t *testing.T) {
+	d, c := observing(t)
+	d.change(t, riskyImage("Observe, days: 7, since: 2026-11-20T00:00:00Z"))
+	c.advance(4*day - time.Second)
+	require.Equal(t, codes.OK, d.create())
+	c.advance(time.Second)
+	require.Equal(t, codes.PermissionDenied, d.create())
+	d.change(t, riskyImage(observe7))
+	require.Equal(t, codes.OK, d.create(), "without it the effect is another, and the countdown begins anew")
+}

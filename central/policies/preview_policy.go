@@ -1,0 +1,309 @@
+package policies
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/store"
+	"portcullis/policy"
+	"portcullis/scanner-client/verdict"
+)
+
+// Images knows what is on nodes and what was found in it.
+type Images interface {
+	// EachPresentImage calls each for every image that some node has, until each fails. What it is given
+	// is not used after it returned.
+	EachPresentImage(ctx context.Context, each func(*PresentImage) error) error
+	// KnownImage returns the names of an image and its verdict, nil when it was not scanned. Of an image that
+	// is not known it returns no names and no error.
+	KnownImage(ctx context.Context, id string) (policy.Image, *verdict.Verdict, error)
+}
+
+// PresentImage is one image with the nodes that have it.
+type PresentImage struct {
+	Image   policy.Image
+	Verdict *verdict.Verdict // nil when it was not scanned
+	Nodes   []Node
+}
+
+// Node is one node.
+type Node struct{ Name, Cluster string }
+
+// Starts knows which containers were to start.
+type Starts interface {
+	// EachStart calls each for every kind of start since a time, sorted by the image's ID, until each fails.
+	// What it is given is not used after it returned.
+	EachStart(ctx context.Context, since time.Time, each func(*Start) error) error
+}
+
+// Start is starts that are the same for every policy.
+type Start struct {
+	// Container has the ID of its image and the requested name; other names are those of Images.
+	Container policy.Container
+	Node      string
+	Count     int64
+	Last      time.Time
+}
+
+// The limits of a preview.
+const (
+	previewTime   = 20 * time.Second
+	previewImages = 10_000
+	previewStarts = 100_000
+	previewListed = 500
+	previewNodes  = 50
+)
+
+// errEnough ends a preview that has looked at as much as it may.
+var errEnough = errors.New("enough was looked at")
+
+// PreviewPolicy judges images and starts by a draft.
+func (s *Service) PreviewPolicy(ctx context.Context, request *portcullisv1.PreviewPolicyRequest) (*portcullisv1.PreviewPolicyResponse, error) {
+	e, err := s.one(ctx, policy.KindImagePolicy, request.GetDocument())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.previews.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer s.previews.Release(1)
+	exemptions, err := s.exemptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPreview(e.policy, exemptions, s.options.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.run(ctx, &s.options); err != nil {
+		return nil, err
+	}
+	return p.response(), nil
+}
+
+func (s *Service) exemptions(ctx context.Context) (exemptions []policy.Exemption, err error) {
+	var docs []store.Document
+	err = s.store.Read(ctx, func(tx *store.Tx) error {
+		docs, err = tx.Documents(ctx, policy.KindExemption)
+		return err
+	})
+	for i := range docs {
+		x, err := readExemption(&docs[i])
+		if err != nil {
+			return nil, err
+		}
+		exemptions = append(exemptions, *x)
+	}
+	return exemptions, err
+}
+
+// preview gathers what a draft would do.
+type preview struct {
+	now    time.Time
+	kinds  []verdict.Kind // that the draft looks for
+	images *policy.Bundle // the draft for images on nodes, which are in no namespace
+	scope  *policy.Bundle // blocks what the draft is about when nothing is known of it
+	starts *policy.Bundle
+
+	nodes       map[string]struct{}
+	imagesSeen  int
+	imagesTotal int64
+	unscanned   int64
+	topImages   top[*portcullisv1.PreviewedImage]
+	startsSeen  int
+	startsTotal int64
+	topStarts   top[*portcullisv1.PreviewedStart]
+	incomplete  bool
+
+	// The image of the last start, and what is known of it.
+	last    policy.Image
+	verdict *verdict.Verdict
+}
+
+func newPreview(draft *policy.ImagePolicy, exemptions []policy.Exemption, now time.Time) (*preview, error) {
+	p := &preview{
+		now: now, nodes: map[string]struct{}{},
+		topImages: top[*portcullisv1.PreviewedImage]{rank: func(i *portcullisv1.PreviewedImage) (int64, string) { return i.GetNodesTotal(), i.GetImageId() }},
+		topStarts: top[*portcullisv1.PreviewedStart]{rank: func(s *portcullisv1.PreviewedStart) (int64, string) {
+			return s.GetCount(), s.GetNamespace() + "/" + s.GetPod() + "/" + s.GetContainer()
+		}},
+	}
+	enabled := *draft
+	enabled.Spec.Enabled, enabled.Spec.Effect = true, policy.Effect{Mode: policy.Immediate}
+	var err error
+	if p.starts, err = compile(enabled, exemptions); err != nil || enabled.Spec.Risk == nil {
+		return p, err
+	}
+	for kind, asked := range map[verdict.Kind]bool{
+		verdict.KindVulnerabilities: enabled.Spec.Risk.Vulnerabilities != nil,
+		verdict.KindMalware:         enabled.Spec.Risk.Malware != nil,
+		verdict.KindSecrets:         enabled.Spec.Risk.Secrets != nil,
+	} {
+		if asked {
+			p.kinds = append(p.kinds, kind)
+		}
+	}
+	enabled.Spec.Scope.Namespaces = nil
+	if p.images, err = compile(enabled, exemptions); err != nil {
+		return nil, err
+	}
+	enabled.Spec.Unscanned = policy.AnswerBlock
+	p.scope, err = compile(enabled, nil)
+	return p, err
+}
+
+func compile(draft policy.ImagePolicy, exemptions []policy.Exemption) (*policy.Bundle, error) {
+	bundle, err := policy.Compile(&policy.Documents{Policies: []policy.ImagePolicy{draft}, Exemptions: exemptions}, policy.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("draft: %w", err)
+	}
+	return bundle, nil
+}
+
+func (p *preview) run(ctx context.Context, options *Options) error {
+	limited, cancel := context.WithTimeout(ctx, previewTime)
+	defer cancel()
+	if p.images != nil { // a draft about privileges has nothing against an image as such
+		err := options.Images.EachPresentImage(limited, func(i *PresentImage) error { return p.image(limited, i) })
+		if err := p.ended(ctx, limited, err); err != nil {
+			return err
+		}
+	}
+	since := p.now.Add(-hitDays)
+	for _, starts := range options.Starts {
+		err := starts.EachStart(limited, since, func(start *Start) error { return p.start(limited, options.Images, start) })
+		if err := p.ended(ctx, limited, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended says whether the preview has failed; to have seen enough is no failure.
+func (p *preview) ended(ctx, limited context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, errEnough) || limited.Err() != nil && ctx.Err() == nil {
+		p.incomplete = true
+		return nil
+	}
+	return err
+}
+
+// image judges an image on every cluster that has it.
+func (p *preview) image(ctx context.Context, image *PresentImage) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.imagesSeen++; p.imagesSeen > previewImages {
+		return errEnough
+	}
+	clusters := map[string][]string{}
+	for _, node := range image.Nodes {
+		clusters[node.Cluster] = append(clusters[node.Cluster], node.Name)
+	}
+	var blocked []string
+	because, unscanned := "", false
+	for cluster, nodes := range clusters {
+		c := &policy.Container{Cluster: cluster, Image: image.Image}
+		unscanned = unscanned || !p.covered(image.Verdict) && p.scope.Decide(c, policy.Knowledge{}, p.now).Action == policy.Block
+		if d := p.images.Decide(c, policy.Knowledge{Verdict: image.Verdict}, p.now); d.Action == policy.Block {
+			because, blocked = d.Because(), append(blocked, nodes...)
+		}
+	}
+	if unscanned {
+		p.unscanned++
+	}
+	if len(blocked) > 0 {
+		p.addImage(image, blocked, because)
+	}
+	return nil
+}
+
+// covered says whether everything that the draft looks for was looked for.
+func (p *preview) covered(v *verdict.Verdict) bool {
+	return v != nil && !slices.ContainsFunc(p.kinds, func(kind verdict.Kind) bool { return !v.Covers(kind) })
+}
+
+func (p *preview) addImage(image *PresentImage, nodes []string, because string) {
+	slices.Sort(nodes)
+	for _, node := range nodes {
+		p.nodes[node] = struct{}{}
+	}
+	p.imagesTotal++
+	p.topImages.add(&portcullisv1.PreviewedImage{
+		ImageId: image.Image.ID, Names: slices.Concat(image.Image.Tags, image.Image.Digests), Because: because,
+		Nodes: slices.Clone(nodes[:min(len(nodes), previewNodes)]), NodesTotal: int64(len(nodes)),
+	})
+}
+
+func (p *preview) start(ctx context.Context, images Images, start *Start) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.startsSeen++; p.startsSeen > previewStarts {
+		return errEnough
+	}
+	c := start.Container
+	if id := c.Image.ID; p.startsSeen == 1 || p.last.ID != id {
+		known, v, err := images.KnownImage(ctx, id)
+		if err != nil {
+			return err
+		}
+		p.last, p.verdict, p.last.ID = known, v, id
+	}
+	c.Image.Tags, c.Image.Digests = p.last.Tags, p.last.Digests
+	if len(c.Image.Tags)+len(c.Image.Digests) == 0 && c.Image.Requested != "" {
+		c.Image.Tags = []string{c.Image.Requested} // no node has the image any more; this is the best guess
+	}
+	d := p.starts.Decide(&c, policy.Knowledge{Verdict: p.verdict}, p.now)
+	if d.Action != policy.Block {
+		return nil
+	}
+	p.startsTotal += start.Count
+	p.topStarts.add(&portcullisv1.PreviewedStart{
+		Namespace: c.Namespace, Pod: c.Pod, Container: c.Name, Image: c.Image.Requested, ImageId: c.Image.ID, Node: start.Node,
+		Count: start.Count, LastTime: toTime(start.Last), Because: d.Because(),
+	})
+	return nil
+}
+
+func (p *preview) response() *portcullisv1.PreviewPolicyResponse {
+	return &portcullisv1.PreviewPolicyResponse{
+		Images: p.topImages.list(), ImagesTotal: p.imagesTotal, NodesTotal: int64(len(p.nodes)), UnscannedTotal: p.unscanned,
+		Starts: p.topStarts.list(), StartsTotal: p.startsTotal, Incomplete: p.incomplete,
+	}
+}
+
+// top keeps the items that rank highest.
+type top[T any] struct {
+	rank  func(T) (int64, string)
+	items []T
+}
+
+func (t *top[T]) add(item T) {
+	t.items = append(t.items, item)
+	if len(t.items) >= 2*previewListed {
+		t.list()
+	}
+}
+
+// list returns what is kept, the highest first.
+func (t *top[T]) list() []T {
+	slices.SortStableFunc(t.items, func(a, b T) int {
+		m, x := t.rank(a)
+		n, y := t.rank(b)
+		return cmp.Or(cmp.Compare(n, m), cmp.Compare(x, y))
+	})
+	if len(t.items) > previewListed {
+		clear(t.items[previewListed:])
+		t.items = t.items[:previewListed]
+	}
+	return t.items
+}
