@@ -21,7 +21,7 @@ func (c *call) each(names []string, kind, done string, do func(name string) erro
 	var failures []error
 	for _, name := range names {
 		if err := do(name); err != nil {
-			failures = append(failures, failure.Say(err, c.Context.Address, nil))
+			failures = append(failures, fmt.Errorf("%s/%s: %w", kind, output.Line(name), failure.Say(err, c.Context.Address, nil)))
 			continue
 		}
 		fmt.Fprintf(c.Out, "%s/%s %s\n", kind, output.Line(name), done)

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
-	"portcullis/internal/cli/output"
 )
 
 func (p program) user() *cobra.Command {
@@ -38,11 +37,10 @@ func (p program) createUser() *cobra.Command {
 				return err
 			}
 		}
-		response, err := c.Users.CreateUser(c.ctx, request)
-		if err == nil {
-			fmt.Fprintf(c.Out, "user/%s created\n", output.Line(response.GetUser().GetName()))
-		}
-		return err
+		return c.each(arguments, "user", "created", func(string) error {
+			_, err := c.Users.CreateUser(c.ctx, request)
+			return err
+		})
 	})
 }
 
@@ -87,11 +85,10 @@ func (p program) updateUser() *cobra.Command {
 			}
 			request.Password = &text
 		}
-		response, err := c.Users.UpdateUser(c.ctx, request)
-		if err == nil {
-			fmt.Fprintf(c.Out, "user/%s configured\n", output.Line(response.GetUser().GetName()))
-		}
-		return err
+		return c.each(arguments, "user", "configured", func(string) error {
+			_, err := c.Users.UpdateUser(c.ctx, request)
+			return err
+		})
 	})
 }
 
