@@ -143,11 +143,31 @@ func TestScannerThatFailsShowsNothingCleanAndMayComeBack(t *testing.T) {
 			require.NotContains(n.t, text, foundByAdapter, failure)
 
 			scanner.misbehave(repository, asItShould)
-			_, err = n.cri.Create(n.ctx, pod, container)
-			require.Contains(n.t, n.refused(err), foundByAdapter, failure)
+			n.answers(pod, container, foundByAdapter)
 		}
-		require.Len(n.t, n.events("PORTCULLIS_REASON=source-failed", "PORTCULLIS_ACTION=block"), len(failures))
+		require.Len(n.t, n.events("PORTCULLIS_REASON=source-failed", "PORTCULLIS_ACTION=block", "PORTCULLIS_COUNT=1"), len(failures), "repeats are summed up")
 		require.NotContains(n.t, n.Log(), adapterToken)
+	})
+}
+
+func TestScannerThatFailsIsAskedOnceForOneContainer(t *testing.T) {
+	scanner := newAdapter(t)
+	options := scanner.options(patience)
+	options.SourceFailed = "Block"
+	onEachRuntimeWith(t, noCriticals, options, func(n *node) {
+		id, repository := n.unseen("once")
+		pod := n.pod(lab.Pod{Name: "shop"})
+		scanner.misbehave(repository, misbehaviour{scan: answerWith(http.StatusInternalServerError)})
+
+		began := time.Now()
+		_, err := n.cri.Images.ImageStatus(n.ctx, &runtime.ImageStatusRequest{Image: &runtime.ImageSpec{Image: id}})
+		require.NoError(n.t, err)
+		_, err = n.cri.Create(n.ctx, pod, lab.Container{Name: "web", Image: id})
+		require.Contains(n.t, n.refused(err), notHad)
+		_, err = n.cri.Create(n.ctx, pod, lab.Container{Name: "sidecar", Image: id})
+		require.Contains(n.t, n.refused(err), notHad)
+
+		require.LessOrEqual(n.t, scanner.scans(repository), 1+int(time.Since(began)/rememberedFailure))
 	})
 }
 
@@ -228,6 +248,8 @@ const (
 	cacheMisses = "portcullis_verdict_cache_misses_total"
 	// sourceTimeout is how long the daemon waits for a source that is not configured otherwise.
 	sourceTimeout = 10 * time.Second
+	// rememberedFailure is how long the daemon does not ask again after a lookup that failed.
+	rememberedFailure = 2 * time.Second
 	// notHad stands in the refusal of an image that a source which failed may know of.
 	notHad = "the scan result for vulnerabilities could not be had"
 	// foundByAdapter is what the adapter finds in every image.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,8 @@ func TestReportThatBreaksDoesNotRelax(t *testing.T) {
 		id, _ := n.image("risky")
 		pod := n.pod(lab.Pod{Name: "shop"})
 		container := lab.Container{Name: "web", Image: id}
+		n.report("older.json", trivyByID(n.held(id)))
+		n.answers(pod, container, "")
 		report := trivyByID(n.held(id), findings["trivy"])
 		n.report("trivy.json", report)
 		n.answers(pod, container, "CVE-2021-44228")
@@ -103,6 +106,55 @@ func TestReportThatBreaksDoesNotRelax(t *testing.T) {
 		n.report("trivy.json", report)
 		n.answers(pod, container, "CVE-2021-44228")
 		require.NotEmpty(n.t, n.events("PORTCULLIS_REASON=source-failed", "PORTCULLIS_ACTION=block", "PORTCULLIS_IMAGE_ID="+id))
+	})
+}
+
+func TestNewReportThatIsRefusedIsNotAnImageThatNobodyScanned(t *testing.T) {
+	options := lab.PortcullisdOptions{SourceFailed: "Block"}
+	onEachRuntimeWith(t, noCriticals, options, func(n *node) {
+		id, _ := n.image("refused")
+		pod := n.pod(lab.Pod{Name: "shop"})
+		container := lab.Container{Name: "web", Image: id}
+		n.answers(pod, container, "") // nobody has
+		image := n.held(id)
+		whole, err := json.Marshal(trivyByID(image, findings["trivy"]))
+		require.NoError(n.t, err)
+
+		cut := strings.Index(string(whole), `"VulnerabilityID"`)
+		require.NoError(n.t, n.WriteReport("trivy.json", whole[:cut]))
+		n.answers(pod, container, notHad)
+
+		require.NoError(n.t, n.WriteReport("trivy.json", whole[:len(whole)-2]))
+		n.answers(pod, container, "CVE-2021-44228") // what was found before the end counts
+
+		long := maps.Clone(findings["trivy"])
+		long["PkgPath"] = strings.Repeat("x", 10_000)
+		n.report("trivy.json", trivyByID(image, long))
+		n.answers(pod, container, "CVE-2021-44228")
+		n.logs("are shortened")
+	})
+}
+
+func TestReportByATagThatTheImageGotLaterCounts(t *testing.T) {
+	onEachRuntime(t, noCriticals, func(n *node) {
+		id, _ := n.image("retagged")
+		pod := n.pod(lab.Pod{Name: "shop"})
+		container := lab.Container{Name: "web", Image: id}
+		reference, err := world.push(n.Node+"/retagged:later", n.Node+" retagged", "print", "hello")
+		require.NoError(n.t, err)
+		n.report("malware.json", object{ // a verdict, so that the answer is believed for longer than this test takes
+			"apiVersion": "portcullis/v1", "kind": "Verdict", "imageID": id,
+			"scanner": object{"name": "lab"}, "scannedAt": time.Now(), "scanned": []string{"malware"},
+		})
+		n.report("tag.json", grype(object{"tags": []string{reference}}, findings["grype"]))
+		n.knowsVerdicts(2)
+		n.answers(pod, container, "")
+
+		_, err = n.cri.Images.PullImage(n.ctx, &runtime.PullImageRequest{Image: &runtime.ImageSpec{Image: reference}})
+		require.NoError(n.t, err)
+		require.Equal(n.t, id, n.held(reference).GetId())
+
+		n.answers(pod, container, "CVE-2021-44228")
 	})
 }
 

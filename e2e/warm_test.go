@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,27 @@ func TestDamagedSnapshotIsIgnoredLoudly(t *testing.T) {
 		_, err = n.cri.Create(n.ctx, pod, container)
 		require.Contains(n.t, n.refused(err), foundByAdapter)
 		require.Equal(n.t, 2, scanner.scans(repository))
+	})
+}
+
+func TestVerdictsOfOtherSourcesAreNotBelievedAfterARestart(t *testing.T) {
+	onEachRuntime(t, noCriticals, func(n *node) {
+		id, _ := n.image("moved")
+		pod := n.pod(lab.Pod{Name: "shop"})
+		container := lab.Container{Name: "web", Image: id}
+		n.report("trivy.json", trivyByID(n.held(id), findings["trivy"]))
+		n.answers(pod, container, "CVE-2021-44228")
+		require.NoError(n.t, n.Stop())
+
+		config, err := os.ReadFile(n.Config)
+		require.NoError(n.t, err)
+		elsewhere := strings.Replace(string(config), n.Reports, n.State("other-reports"), 1)
+		require.NotEqual(n.t, string(config), elsewhere)
+		require.NoError(n.t, os.WriteFile(n.Config, []byte(elsewhere), 0o600))
+		n.startAgain()
+
+		n.logs("from other sources than those configured now")
+		n.answers(pod, container, "")
 	})
 }
 

@@ -61,7 +61,7 @@ func (b *breaker) record(v *verdict.Verdict, err error, abandoned bool) {
 	default:
 		b.counts.Unscanned++
 	}
-	if !failed || errors.Is(err, ErrUnreadable) {
+	if !failed || errors.Is(err, ErrUnreadable) || errors.Is(err, ErrPending) {
 		b.inARow = 0
 		return
 	}

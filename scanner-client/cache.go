@@ -3,6 +3,7 @@ package scanner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,13 +26,20 @@ type CacheOptions struct {
 	TTL time.Duration
 	// NegativeTTL is the same for "unscanned" and for what is incomplete; default 10s.
 	NegativeTTL time.Duration
+	// FailureTTL is the same for a lookup that has brought nothing but an error; default 2s. The start of
+	// one container asks several times, and a source that fails need hear it once.
+	FailureTTL time.Duration
 	// Timeout bounds how long Verdict waits for the source; default 2s. On expiry the caller gets
 	// ErrTimeout and the lookup goes on for up to FlightTimeout.
 	Timeout       time.Duration
 	FlightTimeout time.Duration // default 1m
 	Images        Images        // default: images have no names
-	Warmers       int           // lookups under way at a time for Warm; default 2
-	Now           func() time.Time
+	Lookups       int           // lookups that ask the source at a time; default 32, the others wait for their turn
+	Warmers       int           // of these, how many for Warm; default 2
+	// Origin tells apart what verdicts come from and are made for. A snapshot of another origin is not
+	// used.
+	Origin string
+	Now    func() time.Time
 }
 
 func (o CacheOptions) withDefaults() CacheOptions {
@@ -40,9 +48,11 @@ func (o CacheOptions) withDefaults() CacheOptions {
 	setDefault(&o.Open, 10_000)
 	setDefault(&o.TTL, time.Hour)
 	setDefault(&o.NegativeTTL, 10*time.Second)
+	setDefault(&o.FailureTTL, 2*time.Second)
 	setDefault(&o.Timeout, 2*time.Second)
 	setDefault(&o.FlightTimeout, time.Minute)
 	setDefault(&o.Images, Images(nameless{}))
+	setDefault(&o.Lookups, 32)
 	setDefault(&o.Warmers, 2)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -67,6 +77,7 @@ type Cache struct {
 	options CacheOptions
 
 	lookups sync.WaitGroup
+	asking  chan struct{}   // holds as many as may ask the source at a time
 	ctx     context.Context // of every lookup: callers come and go
 	cancel  context.CancelFunc
 
@@ -82,9 +93,10 @@ type Cache struct {
 
 // entry is one cached answer. The expiry is here because golang-lru's expirable cache leaks a goroutine.
 type entry struct {
-	packed  []byte // nil: unscanned
+	packed  []byte // nil: unscanned, or nothing but a failure
 	failure error  // why the verdict is incomplete, if it is
 	names   string // of the image, as joinNames writes them
+	checked bool   // whether its names are still right is being found out
 	expires time.Time
 	renew   time.Time // from when on using it begins the next lookup
 }
@@ -98,6 +110,7 @@ func (e *entry) cost(id string) int { return entryCost + len(id) + len(e.packed)
 // NewCache makes a cache in front of source. Close it to end its lookups.
 func NewCache(source Source, options CacheOptions) (*Cache, error) {
 	c := &Cache{source: source, options: options.withDefaults(), flights: map[string]*flight{}}
+	c.asking = make(chan struct{}, c.options.Lookups)
 	if err := c.empty(); err != nil {
 		return nil, err
 	}
@@ -176,6 +189,8 @@ func (c *Cache) recall(imageID string) (answer, bool) {
 	switch {
 	case !now.Before(e.expires):
 		return answer{}, false
+	case e.packed == nil && e.failure != nil:
+		return answer{nil, e.failure}, true
 	case e.packed == nil:
 		return answer{nil, ErrUnscanned}, true
 	case e.failure == nil && !now.Before(e.renew):
@@ -213,6 +228,8 @@ func (c *Cache) store(imageID string, image Image, v *verdict.Verdict, failure e
 		if failure == nil {
 			e.expires = c.options.Now().Add(c.options.TTL)
 		}
+	} else if failure != nil {
+		e.expires = c.options.Now().Add(c.options.FailureTTL)
 	}
 	c.insert(imageID, e)
 	if v == nil {
@@ -279,12 +296,31 @@ func (c *Cache) ForgetWhere(concerns func(Image) bool) []string {
 	return forgotten
 }
 
+// ForgetRenamed forgets those of the images that had other names when they were looked up, and returns their
+// IDs: a report may be about them by a name that they have got since.
+func (c *Cache) ForgetRenamed(images []Image) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var forgotten []string
+	for _, image := range images {
+		e, ok := c.entries.Peek(image.ID)
+		f := c.flights[image.ID]
+		if ok && e.names != joinNames(image) || f != nil && f.named && joinNames(f.image) != joinNames(image) {
+			c.forget(image.ID)
+			forgotten = append(forgotten, image.ID)
+		}
+	}
+	return forgotten
+}
+
 // ForgetAll forgets every image.
 func (c *Cache) ForgetAll() { c.ForgetWhere(func(Image) bool { return true }) }
 
 // joinNames writes the names of an image in one text, which takes less memory than lists.
 func joinNames(image Image) string {
-	return strings.Join(append(append([]string(nil), image.Tags...), image.Digests...), "\n")
+	names := slices.Concat(image.Tags, image.Digests)
+	slices.Sort(names)
+	return strings.Join(names, "\n")
 }
 
 func splitNames(id, names string) Image {

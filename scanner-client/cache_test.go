@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,17 +159,73 @@ func TestAnIncompleteVerdictComesWithItsErrorAndIsBelievedBriefly(t *testing.T) 
 	})
 }
 
-func TestAFailureIsNotRemembered(t *testing.T) {
-	broken := errors.New("disk on fire")
-	s := &source{answer: func(context.Context) (*verdict.Verdict, error) { return nil, broken }}
-	cache := newCache(t, s, scanner.CacheOptions{})
-	for range 2 {
+func TestTheStartOfOneContainerAsksAFailingSourceOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("disk on fire")
+		s := &source{answer: func(context.Context) (*verdict.Verdict, error) { return nil, broken }}
+		cache := newCache(t, s, scanner.CacheOptions{})
+		cache.Prefetch("a") // PullImage, ImageStatus
+		synctest.Wait()
+		cache.Prefetch("a")
+		for range 2 { // CreateContainer, StartContainer
+			_, err := cache.Verdict(t.Context(), "a")
+			require.ErrorIs(t, err, broken)
+			require.ErrorContains(t, err, "verdict of a: ")
+		}
+		synctest.Wait()
+		require.EqualValues(t, 1, s.asked.Load())
+		require.EqualValues(t, 1, cache.Stats().Failures)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // synctest's clock
+		s.answer = found
 		_, err := cache.Verdict(t.Context(), "a")
-		require.ErrorIs(t, err, broken)
-		require.ErrorContains(t, err, "verdict of a: ")
-	}
-	require.EqualValues(t, 2, s.asked.Load())
-	require.EqualValues(t, 2, cache.Stats().Failures)
+		require.NoError(t, err, "the kubelet's next try")
+	})
+}
+
+func TestAnImageThatTheRuntimeDoesNotKnowYetIsNotAFailureToRemember(t *testing.T) {
+	runtime := &images{failure: errors.New("not yet")}
+	cache := newCache(t, &source{answer: found}, scanner.CacheOptions{Images: runtime})
+	_, err := cache.Verdict(t.Context(), scannertest.ImageID(1))
+	require.ErrorContains(t, err, "not yet")
+	runtime.failure = nil
+	_, err = cache.Verdict(t.Context(), scannertest.ImageID(1))
+	require.NoError(t, err)
+}
+
+func TestManyImagesAtOnceDoNotAskTheSourceAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, release := waiting()
+		cache := newCache(t, s, scanner.CacheOptions{Lookups: 3, FlightTimeout: time.Minute})
+		began := time.Now()
+		late := make(chan error)
+		for n := range 10 {
+			go func() { _, err := cache.Verdict(t.Context(), scannertest.ImageID(n)); late <- err }()
+		}
+		for range 10 {
+			require.ErrorIs(t, <-late, scanner.ErrTimeout)
+		}
+		require.Equal(t, 2*time.Second, time.Since(began), "who waits for a turn waits no longer than for an answer")
+		require.EqualValues(t, 3, s.asked.Load())
+		release()
+		synctest.Wait()
+		require.EqualValues(t, 10, s.asked.Load())
+		require.Equal(t, 10, cache.Stats().Size)
+	})
+}
+
+func TestALookupThatNeverGetsItsTurnIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{answer: func(ctx context.Context) (*verdict.Verdict, error) {
+			time.Sleep(time.Hour) //nolint:forbidigo // synctest's clock: a source that does not listen
+			return nil, ctx.Err()
+		}}
+		cache := newCache(t, s, scanner.CacheOptions{Lookups: 1, FlightTimeout: time.Minute, Timeout: 2 * time.Minute})
+		cache.Prefetch("a")
+		synctest.Wait()
+		_, err := cache.Verdict(t.Context(), "b")
+		require.ErrorContains(t, err, "1 other lookups are under way")
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // synctest's clock
+	})
 }
 
 func TestASourceThatPanicsHasFailed(t *testing.T) {
@@ -459,6 +516,51 @@ func TestWhatIsPrefetchedIsThereWhenTheContainerComes(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 1, s.asked.Load())
 		require.EqualValues(t, 1, cache.Stats().Hits)
+	})
+}
+
+// renamed is a runtime whose image has got another name since it was looked up.
+type renamed struct {
+	images
+	digests []string
+}
+
+func (r *renamed) Image(ctx context.Context, id string) (scanner.Image, error) {
+	image, err := r.images.Image(ctx, id)
+	image.Digests = append(image.Digests, r.digests...)
+	return image, err
+}
+
+func TestANameThatAnImageGotLaterIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runtime, s := &renamed{}, &source{answer: unscanned}
+		cache := newCache(t, s, scanner.CacheOptions{Images: runtime, NegativeTTL: time.Hour})
+		id := scannertest.ImageID(1)
+		_, err := cache.Verdict(t.Context(), id)
+		require.ErrorIs(t, err, scanner.ErrUnscanned)
+		cache.Prefetch(id)
+		synctest.Wait()
+		require.EqualValues(t, 1, s.asked.Load(), "same names, same answer")
+
+		s.answer, runtime.digests = found, []string{"mirror.example.com/app@" + id}
+		cache.Prefetch(id) // a pull
+		synctest.Wait()
+		_, err = cache.Verdict(t.Context(), id)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, s.asked.Load())
+
+		image, err := runtime.Image(t.Context(), id)
+		require.NoError(t, err)
+		slices.Reverse(image.Digests)
+		require.Empty(t, cache.ForgetRenamed([]scanner.Image{image, scannertest.Image(7)}), "the order of names says nothing")
+		image.Tags = nil
+		require.Equal(t, []string{id}, cache.ForgetRenamed([]scanner.Image{image}))
+		require.Zero(t, cache.Stats().Size)
+
+		runtime.failure = errors.New("runtime away")
+		_, _ = cache.Verdict(t.Context(), id)
+		cache.Prefetch(id)
+		synctest.Wait()
 	})
 }
 

@@ -3,6 +3,7 @@ package scanner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,6 +200,19 @@ func TestABrokenReportOfOneImageDoesNotSilenceTheSource(t *testing.T) {
 	_, err := chain.Verdict(t.Context(), scannertest.Image(2))
 	require.NoError(t, err)
 	require.EqualValues(t, 5, chain.Stats()[0].Failed)
+}
+
+func TestAScanThatIsNotDoneYetDoesNotSilenceTheSource(t *testing.T) {
+	s := &source{answer: func(context.Context) (*verdict.Verdict, error) {
+		return nil, fmt.Errorf("adapter: %w", scanner.ErrPending)
+	}}
+	chain := scanner.NewChain(scanner.ChainOptions{Failures: 2}, scanner.Link{Name: "slow", Source: s})
+	for range 5 {
+		_, err := chain.Verdict(t.Context(), scannertest.Image(1))
+		require.ErrorIs(t, err, scanner.ErrPending)
+	}
+	require.EqualValues(t, 5, s.asked.Load())
+	require.False(t, chain.Stats()[0].Resting)
 }
 
 func TestALaterSourceDoesNotOverruleAnEarlierOne(t *testing.T) {

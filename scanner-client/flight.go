@@ -60,7 +60,8 @@ func (c *Cache) fly(imageID string, f *flight) {
 		err = fmt.Errorf("verdict of %s: %w", imageID, err)
 		failure = err
 	}
-	if !f.stale && (v != nil || failure == nil) {
+	// Without names the source was not asked; and what was given up at the end says nothing.
+	if !f.stale && (v != nil || failure == nil || f.named && c.ctx.Err() == nil) {
 		v = c.store(imageID, f.image, v, failure)
 	}
 	f.verdict, f.err = v, err
@@ -74,6 +75,12 @@ func (c *Cache) ask(ctx context.Context, imageID string, f *flight) (v *verdict.
 			v, err = nil, fmt.Errorf("source panicked: %v", p)
 		}
 	}()
+	select {
+	case c.asking <- struct{}{}:
+		defer func() { <-c.asking }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%d other lookups are under way: %w", cap(c.asking), ctx.Err())
+	}
 	c.mu.Lock()
 	image, named := f.image, f.named
 	c.mu.Unlock()

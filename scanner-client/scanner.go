@@ -22,6 +22,9 @@ var ErrUnscanned = errors.New("image has not been scanned")
 // later caller may find the verdict.
 var ErrTimeout = errors.New("verdict source did not answer in time")
 
+// ErrPending says that the source works and is still finding out; a later question may get the answer.
+var ErrPending = errors.New("scan is not done yet")
+
 // ErrClosed says that the cache has been closed.
 var ErrClosed = errors.New("verdict cache is closed")
 

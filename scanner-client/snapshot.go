@@ -13,7 +13,10 @@ import (
 )
 
 // snapshotKind is the first line of a snapshot. The number changes with the form of what follows.
-const snapshotKind = "portcullis verdict cache 1"
+const snapshotKind = "portcullis verdict cache 2"
+
+// ErrOtherOrigin says that a snapshot is of verdicts from other sources than those of now.
+var ErrOtherOrigin = errors.New("the sources of verdicts are others now")
 
 // kept is one entry as a snapshot holds it.
 type kept struct {
@@ -36,6 +39,9 @@ func (c *Cache) Save(path string) error {
 	c.mu.Unlock()
 	// Texts and packed verdicts never change, so they can be written while the cache goes on.
 	err := durable.Write(path, snapshotKind, func(w io.Writer) error {
+		if err := compact.WriteText(w, c.options.Origin); err != nil {
+			return err
+		}
 		if err := compact.WriteTexts(w, texts); err != nil {
 			return err
 		}
@@ -66,7 +72,7 @@ func (k *kept) write(w io.Writer) error {
 
 // Restore fills an empty cache from the file that Save has written, and returns how many verdicts are
 // believed now. No file is no verdict and no error. A file that is damaged or of another version is an
-// error, and leaves the cache empty and working.
+// error, and leaves the cache empty and working; so does one of another origin, with ErrOtherOrigin.
 func (c *Cache) Restore(path string) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,6 +83,9 @@ func (c *Cache) Restore(path string) (int, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
+	if errors.Is(err, ErrOtherOrigin) { // nothing is wrong with the file
+		err = ErrOtherOrigin
+	}
 	if err != nil {
 		return 0, errors.Join(fmt.Errorf("snapshot of the verdict cache: %w", err), c.empty())
 	}
@@ -84,6 +93,13 @@ func (c *Cache) Restore(path string) (int, error) {
 }
 
 func (c *Cache) restore(r *bufio.Reader) error {
+	origin, err := compact.ReadText(r)
+	if err != nil {
+		return err
+	}
+	if origin != c.options.Origin {
+		return ErrOtherOrigin
+	}
 	pool, err := compact.ReadPool(r)
 	if err != nil {
 		return err

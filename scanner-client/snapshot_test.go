@@ -98,6 +98,21 @@ func TestADamagedSnapshotIsAnErrorAndTheCacheWorks(t *testing.T) {
 	}
 }
 
+func TestASnapshotFromOtherSourcesIsNotBelieved(t *testing.T) {
+	path := saved(t, scanner.CacheOptions{Origin: "reports a, linux/amd64"})
+	s := scannertest.NewSource()
+	cache := newCache(t, s, scanner.CacheOptions{Origin: "reports b, linux/amd64"})
+	n, err := cache.Restore(path)
+	require.ErrorIs(t, err, scanner.ErrOtherOrigin)
+	require.NotContains(t, err.Error(), "damaged")
+	require.Zero(t, n)
+	_, err = cache.Verdict(t.Context(), scannertest.ImageID(1))
+	require.ErrorIs(t, err, scanner.ErrUnscanned)
+	n, err = newCache(t, s, scanner.CacheOptions{Origin: "reports a, linux/amd64"}).Restore(path)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+}
+
 func TestTheFirstStartHasNoSnapshot(t *testing.T) {
 	cache := newCache(t, scannertest.NewSource(), scanner.CacheOptions{})
 	n, err := cache.Restore(filepath.Join(t.TempDir(), "absent"))

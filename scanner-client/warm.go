@@ -6,12 +6,32 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Prefetch begins the lookup of an image that a container may need soon, and does not wait for it.
+// Prefetch begins the lookup of an image that a container may need soon, and does not wait for it. One that
+// is known is looked up again when it has got other names since.
 func (c *Cache) Prefetch(imageID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fresh(imageID) == nil {
+	e := c.fresh(imageID)
+	switch {
+	case e == nil:
 		c.look(imageID, nil)
+	case !e.checked && !c.closed:
+		e.checked = true
+		c.lookups.Go(func() { c.checkNames(imageID, e) })
+	}
+}
+
+func (c *Cache) checkNames(imageID string, e *entry) {
+	ctx, cancel := context.WithTimeout(c.ctx, c.options.Timeout)
+	defer cancel()
+	image, err := c.options.Images.Image(ctx, imageID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.checked = false
+	if now, ok := c.entries.Peek(imageID); err == nil && ok && now == e && e.names != joinNames(image) {
+		c.forget(imageID)
+		image.ID = imageID
+		c.look(imageID, &image)
 	}
 }
 

@@ -15,11 +15,15 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
 	"portcullis/central/audit"
+	"portcullis/central/images"
+	"portcullis/central/nodes"
 	"portcullis/central/pki"
 	"portcullis/central/store"
 )
@@ -42,6 +46,9 @@ type App struct {
 	audit    *audit.Service
 	sessions *access.Sessions
 	users    *access.Users
+	nodes    *nodes.Service
+	sync     *nodes.Sync
+	images   *images.Service
 	oidc     *access.OIDC // nil where it is not configured
 
 	listener  net.Listener
@@ -70,7 +77,6 @@ func New(config Config, options Options) (*App, error) {
 		failed: make(chan error, 2),
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
-	a.onStop(func() error { a.cancel(); a.tasks.Wait(); return nil })
 	if err := a.build(options); err != nil {
 		return nil, errors.Join(err, a.Stop())
 	}
@@ -86,6 +92,7 @@ func (a *App) build(options Options) error {
 		return err
 	}
 	a.onStop(a.store.Close)
+	a.onStop(func() error { a.cancel(); a.tasks.Wait(); return nil }) // the last words go to the store
 	password, err := access.FirstAdmin(a.ctx, a.store, a.now())
 	if err != nil {
 		return err
@@ -99,8 +106,24 @@ func (a *App) build(options Options) error {
 	if err != nil {
 		return err
 	}
-	a.guard = access.NewGuard(a.store, noNodes{}, a.pki, access.GuardOptions{Idle: a.config.Sessions.Idle, Now: a.now, Log: a.log})
+	if err := a.buildFleet(); err != nil {
+		return err
+	}
+	a.guard = access.NewGuard(a.store, a.sync, a.pki, access.GuardOptions{Idle: a.config.Sessions.Idle, Now: a.now, Log: a.log})
 	return a.buildServices()
+}
+
+// buildFleet makes what nodes talk to.
+func (a *App) buildFleet() error {
+	var err error
+	a.images, err = images.New(a.store, noBundles{}, images.Options{Dir: a.config.Data, Now: a.now, Log: a.log})
+	if err != nil {
+		return err
+	}
+	options := nodes.Options{URL: a.config.url(), Now: a.now, Log: a.log}
+	a.sync = nodes.NewSync(a.store, a.pki, noBundles{}, a.images, noDecisions{}, options)
+	a.nodes = nodes.NewService(a.store, a.sync, a.pki, options)
+	return nil
 }
 
 // buildServices makes what mountServices mounts.
@@ -121,10 +144,19 @@ func (a *App) buildServices() error {
 	return err
 }
 
-// noNodes is until there is something that knows them.
-type noNodes struct{}
+// noBundles is until there are policies.
+type noBundles struct{}
 
-func (noNodes) IsMember(context.Context, string) (bool, error) { return false, nil }
+func (noBundles) NewestBundle(context.Context) (*portcullisv1.Bundle, error) {
+	return nil, store.ErrNotFound
+}
+
+// noDecisions is until something takes them. Nodes keep them.
+type noDecisions struct{}
+
+func (noDecisions) Ingest(context.Context, string, *portcullisv1.UploadDecisionsRequest) (int64, error) {
+	return 0, connect.NewError(connect.CodeUnavailable, errors.New("decisions are not taken yet"))
+}
 
 // openStore opens the database. At a machine's start that may be up a little later than we are.
 func openStore(ctx context.Context, config Config, log logrus.FieldLogger) (*store.Store, error) {
@@ -186,6 +218,8 @@ func (a *App) lock() error {
 
 // Start begins to answer.
 func (a *App) Start() {
+	a.tasks.Go(func() { a.sync.Run(a.ctx) })
+	a.tasks.Go(func() { a.images.Run(a.ctx) })
 	server := a.newServer()
 	a.onStop(func() error { return a.drain(server) })
 	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })

@@ -1,8 +1,12 @@
 package node
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -27,14 +31,17 @@ func (n *Node) openVerdicts() error {
 	n.chain = chain
 	n.verdicts, err = scanner.NewCache(chain, scanner.CacheOptions{
 		Size: n.config.VerdictCache.Size, TTL: n.config.VerdictCache.TTL, Timeout: n.config.Timeouts.Decision,
-		FlightTimeout: n.config.lookupTime(), Images: n.images, Now: n.now,
+		FlightTimeout: n.config.lookupTime(), Images: n.images, Now: n.now, Origin: n.config.origin(),
 	})
 	if err != nil {
 		return err
 	}
 	n.onStop(n.verdicts.Close)
 	restored, err := n.verdicts.Restore(n.snapshotFile())
-	if err != nil {
+	switch {
+	case errors.Is(err, scanner.ErrOtherOrigin):
+		n.log.Warn("verdicts kept from before the start are from other sources than those configured now; images are looked up again")
+	case err != nil:
 		n.log.WithError(err).Error("verdicts kept from before the start cannot be used; images are looked up again")
 	}
 	for _, folder := range n.folders {
@@ -46,6 +53,16 @@ func (n *Node) openVerdicts() error {
 	n.log.WithField("verdicts", restored).Debug("verdicts restored")
 	n.onStop(n.snapshot)
 	return nil
+}
+
+// origin tells apart configurations that may come to different verdicts.
+func (c *Config) origin() string {
+	sources := slices.Clone(c.Sources)
+	for i := range sources {
+		sources[i].Timeout = 0 // decides when there is an answer, not which
+	}
+	description, _ := json.Marshal(sources) // texts and numbers only
+	return fmt.Sprintf("%x %s/%s", sha256.Sum256(description), runtime.GOOS, runtime.GOARCH)
 }
 
 // forgetMissed forgets the restored verdicts whose reports have changed while the daemon was away, before
@@ -126,20 +143,23 @@ func (n *Node) refresh(folder *reportsFolder) {
 		return
 	}
 	n.log.WithField("reports", change.Files).Info("reports changed")
-	if len(forgotten) > 0 {
-		n.tasks.Go(func() { n.warm(func(image scanner.Image) bool { return slices.Contains(forgotten, image.ID) }) })
-	}
+	n.tasks.Go(func() {
+		n.warm(func(image scanner.Image) bool { return slices.Contains(forgotten, image.ID) || change.Concerns(image) })
+	})
 }
 
 // warm looks up those images on this node that are wanted, a few at a time, once the runtime lists
-// them.
+// them; and those that have got other names since they were looked up, for their verdicts are forgotten.
 func (n *Node) warm(wanted func(scanner.Image) bool) {
 	retry := time.NewTicker(warmRetry)
 	defer retry.Stop()
 	for {
 		images, err := n.images.all(n.ctx)
 		if err == nil {
-			n.verdicts.Warm(n.ctx, slices.DeleteFunc(images, func(i scanner.Image) bool { return !wanted(i) }))
+			renamed := n.verdicts.ForgetRenamed(images)
+			n.verdicts.Warm(n.ctx, slices.DeleteFunc(images, func(i scanner.Image) bool {
+				return !wanted(i) && !slices.Contains(renamed, i.ID)
+			}))
 			return
 		}
 		select {

@@ -62,6 +62,7 @@ type Client struct {
 	options Options
 	base    string
 	http    *http.Client
+	secrets []string // in every form in which somebody may repeat them
 
 	mu sync.Mutex
 	// scans are those whose report nobody has taken yet, by image ID.
@@ -100,7 +101,7 @@ func New(options Options) (*Client, error) {
 		return nil, err
 	}
 	scans, _ := simplelru.NewLRU[string, string](remembered, nil) // fails for sizes below 1 only
-	return &Client{options: options, base: strings.TrimSuffix(options.URL, "/") + "/api/v1", scans: scans, http: &http.Client{
+	return &Client{options: options, base: strings.TrimSuffix(options.URL, "/") + "/api/v1", scans: scans, secrets: secretsOf(&options), http: &http.Client{
 		Transport: transport,
 		// A redirect means "not ready yet" here, and its target is nobody's business.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -113,8 +114,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Verdict has the image scanned and waits for the report until ctx ends. An image that was not pulled
-// from a registry cannot be scanned by an adapter.
+// Verdict has the image scanned and waits for the report until ctx ends; a scan that is under way then is
+// scanner.ErrPending. An image that was not pulled from a registry cannot be scanned by an adapter.
 func (c *Client) Verdict(ctx context.Context, image scanner.Image) (*verdict.Verdict, error) {
 	artifact, ok := c.artifact(image)
 	if !ok {
@@ -125,7 +126,10 @@ func (c *Client) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 		report, err = c.scan(ctx, image.ID, artifact)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("adapter: %w", err)
+		err = fmt.Errorf("adapter: %w", c.withoutSecrets(err))
+	}
+	if report == nil {
+		return nil, err
 	}
 	for _, digest := range report.About.Digests {
 		if digest != artifact.Artifact.Digest {
@@ -140,7 +144,10 @@ func (c *Client) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	if !formats.SamePlatform(c.options.Platform, c.options.NodePlatform) {
 		v.Scanned = nil // what is in the image of another platform is likely in this one, too
 	}
-	return &v, nil
+	if err != nil && len(v.Vulnerabilities) == 0 {
+		return nil, err
+	}
+	return &v, err
 }
 
 // resume takes the report of a scan that an earlier lookup began. It returns nil without an error when
@@ -223,20 +230,6 @@ func (c *Client) artifact(image scanner.Image) (request, bool) {
 	return request{}, false
 }
 
-// hidden takes our credentials out of a text that somebody else wrote.
-func (c *Client) hidden(text string) string {
-	secrets := []string{c.options.Auth.Password, c.options.Auth.Token}
-	for _, r := range c.options.Registries {
-		secrets = append(secrets, r.Authorization, r.Authorization[strings.LastIndexByte(r.Authorization, ' ')+1:])
-	}
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "…")
-		}
-	}
-	return text
-}
-
 // readAll reads a small body whole.
 func readAll(body io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(body, limit+1))
@@ -246,12 +239,12 @@ func readAll(body io.Reader, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// readReport reads a report from a body that may stop half way.
+// readReport reads a report from a body that may stop half way. With an error comes what was understood.
 func readReport(body io.Reader, limit int64) (*formats.Report, error) {
 	stream := formats.NewStream(body, limit)
 	report, err := harbor.Read(stream)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = stream.End()
 	}
-	return report, stream.End()
+	return formats.Finished(report, err)
 }

@@ -2,12 +2,15 @@ package adapter_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,6 +223,7 @@ func TestAScanThatTakesLongerIsNotBegunAgain(t *testing.T) {
 	defer cancel()
 	_, err := client.Verdict(ctx, scannertest.Image(1))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, scanner.ErrPending)
 	s.mu.Lock()
 	s.report = nil
 	s.mu.Unlock()
@@ -280,6 +284,57 @@ func TestCredentialsAreNeverRepeated(t *testing.T) {
 	_, err = adapter.New(adapter.Options{URL: "https://u:" + password + "@bad host"})
 	require.ErrorContains(t, err, "URL is not http(s)://")
 	require.NotContains(t, err.Error(), password)
+}
+
+func TestCredentialsThatAreRepeatedInAnotherFormAreNotLogged(t *testing.T) {
+	const password, token = "hunter2/do not+repeat", "tok-0123456789abcdefghijklmnopqrstuvwxyz0123456789"
+	robot := base64.StdEncoding.EncodeToString([]byte("robot:robot-secret"))
+	registries := map[string]adapter.Registry{"registry.example.com": {Authorization: "Basic " + robot}}
+	basic := base64.StdEncoding.EncodeToString([]byte("user:" + password))
+	secrets := []string{password, basic, url.QueryEscape(password), token, token[:20], robot, "robot-secret", base64.RawURLEncoding.EncodeToString([]byte(password))}
+	for _, auth := range []adapter.Auth{{Username: "user", Password: password}, {Token: token}} {
+		for name, respond := range map[string]func(w http.ResponseWriter, text string){
+			"message": func(w http.ResponseWriter, text string) { fail(w, 500, "got header: "+text) },
+			"key":     func(w http.ResponseWriter, text string) { fmt.Fprintf(w, `{"vulnerabilities": [], %q: tru}`, text) },
+			"status line": func(w http.ResponseWriter, text string) {
+				connection, _, err := w.(http.Hijacker).Hijack()
+				if err == nil {
+					_, _ = fmt.Fprintf(connection, "HTTP/1.1 %s\r\n\r\n", text)
+					_ = connection.Close()
+				}
+			},
+			"header": func(w http.ResponseWriter, text string) {
+				connection, _, err := w.(http.Hijacker).Hijack()
+				if err == nil {
+					_, _ = fmt.Fprintf(connection, "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n", text)
+					_ = connection.Close()
+				}
+			},
+		} {
+			for _, secret := range secrets {
+				s := newStub(t)
+				s.report = func(w http.ResponseWriter, _ int) bool { respond(w, secret); return true }
+				_, err := newClient(t, adapter.Options{URL: s.URL, Auth: auth, Registries: registries}).Verdict(t.Context(), scannertest.Image(1))
+				require.Error(t, err)
+				sent := auth.Token != "" && strings.HasPrefix(secret, "tok-") || auth.Token == "" && !strings.HasPrefix(secret, "tok-") || strings.HasPrefix(secret, robot) || secret == "robot-secret"
+				if sent {
+					require.NotContains(t, err.Error(), secret[:min(len(secret), 10)], "%s: %s", name, secret)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatHalfAReportHasFoundCounts(t *testing.T) {
+	s := newStub(t)
+	s.report = func(w http.ResponseWriter, _ int) bool {
+		_, _ = w.Write([]byte(`{"vulnerabilities": [{"id": "CVE-2026-0001", "package": "p", "severity": "High"}, {"id": "CVE-`))
+		return true
+	}
+	v, err := newClient(t, adapter.Options{URL: s.URL}).Verdict(t.Context(), scannertest.Image(1))
+	require.ErrorIs(t, err, formats.ErrTruncated)
+	require.Len(t, v.Vulnerabilities, 1)
+	require.Empty(t, v.Scanned)
 }
 
 func TestOptionsThatCannotWorkAreRefused(t *testing.T) {

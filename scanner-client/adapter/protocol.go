@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/formats"
 	"portcullis/scanner-client/formats/harbor"
 )
@@ -91,23 +92,30 @@ func (c *Client) request(ctx context.Context, scan request) (string, error) {
 
 // await asks for the report of a scan until it is there.
 func (c *Client) await(ctx context.Context, scan string) (*formats.Report, error) {
-	unknown := 0
+	unknown, underWay := 0, false
 	for {
 		report, wait, err := c.report(ctx, scan)
-		if errors.Is(err, errUnknownScan) {
+		switch {
+		case errors.Is(err, errUnknownScan):
 			if unknown++; unknown <= patience {
 				wait, err = c.options.Poll, nil
 			}
+		case underWay && report == nil && err != nil && ctx.Err() != nil:
+			return nil, fmt.Errorf("%w: %w", scanner.ErrPending, ctx.Err())
 		}
 		if err != nil || report != nil {
 			return report, err
 		}
+		underWay = underWay || unknown == 0
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, fmt.Errorf("scan is not done yet: %w", ctx.Err())
+			if !underWay {
+				return nil, fmt.Errorf("%w: %w", errUnknownScan, ctx.Err())
+			}
+			return nil, fmt.Errorf("%w: %w", scanner.ErrPending, ctx.Err())
 		}
 	}
 }
@@ -124,7 +132,7 @@ func (c *Client) report(ctx context.Context, scan string) (report *formats.Repor
 	case http.StatusOK:
 		report, err = readReport(response.Body, c.options.MaxReport)
 		if err != nil {
-			return nil, 0, fmt.Errorf("report: %w", err)
+			return report, 0, fmt.Errorf("report: %w", err)
 		}
 		return report, 0, nil
 	case http.StatusFound:

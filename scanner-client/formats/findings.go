@@ -32,9 +32,14 @@ type Vulnerability struct {
 
 // Findings gathers the vulnerabilities of one report. The same weakness of the same package is one
 // finding, however many paths, layers or databases the report lists it by.
+//
+// Whoever makes an image has a say in what its report looks like, so no entry takes the others away: what is
+// too long is shortened, of too many the worst are kept, and Err says that something is missing.
 type Findings struct {
-	list  []verdict.Vulnerability
-	place map[findingKey]int
+	list      []verdict.Vulnerability
+	place     map[findingKey]int
+	shortened int
+	err       error
 }
 
 type findingKey struct{ id, name, version, purlType string }
@@ -42,45 +47,104 @@ type findingKey struct{ id, name, version, purlType string }
 // maxNames bounds the aliases and the CWEs of one finding.
 const maxNames = 64
 
-// Add takes one entry. An entry that names no weakness or no package is an error, because a report
-// whose findings cannot be read must not look clean.
-func (f *Findings) Add(v Vulnerability) error {
+// Add takes one entry.
+func (f *Findings) Add(v Vulnerability) {
 	id, aliases := Identify(v.ID, v.Aliases...)
 	switch {
 	case id == "":
-		return errors.New("vulnerability without an ID")
+		f.Miss(errors.New("vulnerability without an ID"))
+		return
 	case v.Package == "":
-		return errors.New("vulnerability without a package name")
+		f.Miss(errors.New("vulnerability without a package name"))
+		return
 	}
 	finding := verdict.Vulnerability{
-		ID: id, Aliases: aliases[:min(len(aliases), maxNames)], Severity: Rate(v.Own, v.Scores...),
+		ID: id, Aliases: slices.Clone(aliases[:min(len(aliases), maxNames)]), Severity: Rate(v.Own, v.Scores...),
 		Package: v.Package, Version: v.Version, FixedVersion: joinVersions(v.Fixed), Type: v.Type,
 		CWEs: weaknesses(v.CWEs), Labels: v.labels(), PublishedAt: Time(v.Published), FixedAt: Time(v.FixedAt),
 	}
 	if !osTypes[v.Type] {
 		finding.Path = v.Path
 	}
-	if err := checkTexts(&finding); err != nil {
-		return err
-	}
-	key := findingKey{id, v.Package, v.Version, v.Type}
+	f.shorten(&finding)
+	key := keyOf(&finding)
 	if i, known := f.place[key]; known {
 		join(&f.list[i], &finding)
-		return nil
+		return
 	}
-	if len(f.list) == verdict.MaxFindings {
-		return fmt.Errorf("more than %d vulnerabilities", verdict.MaxFindings)
+	if len(f.list) == 2*verdict.MaxFindings {
+		f.keepWorst()
 	}
 	if f.place == nil {
 		f.place = map[findingKey]int{}
 	}
 	f.place[key] = len(f.list)
 	f.list = append(f.list, finding)
-	return nil
+}
+
+func keyOf(v *verdict.Vulnerability) findingKey {
+	return findingKey{v.ID, v.Package, v.Version, v.Type}
+}
+
+// Miss says that something of the report is not among the findings. The first reason is kept.
+func (f *Findings) Miss(err error) {
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+// Err is why the findings are not all that the report should say, nil when they are.
+func (f *Findings) Err() error { return f.err }
+
+// Warnings say what of the findings is not as the report has it.
+func (f *Findings) Warnings() []string {
+	if f.shortened == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d texts of more than %d bytes are shortened", f.shortened, MaxText)}
+}
+
+func (f *Findings) shorten(v *verdict.Vulnerability) {
+	for _, text := range []*string{&v.ID, &v.Package, &v.Version, &v.FixedVersion, &v.Type, &v.Path} {
+		f.shortenText(text)
+	}
+	for i := range v.Aliases {
+		f.shortenText(&v.Aliases[i])
+	}
+}
+
+func (f *Findings) shortenText(text *string) {
+	if short := Shorten(*text); short != *text {
+		*text = short
+		f.shortened++
+	}
+}
+
+// Shorten cuts a text that is too long for a finding.
+func Shorten(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	const mark = "…"
+	return strings.ToValidUTF8(text[:MaxText-len(mark)], "") + mark
+}
+
+// keepWorst makes room when there are too many findings.
+func (f *Findings) keepWorst() {
+	if len(f.list) <= verdict.MaxFindings {
+		return
+	}
+	f.Miss(verdict.ErrCut)
+	f.list = verdict.Worst(f.list, func(v *verdict.Vulnerability) verdict.Severity { return v.Severity })
+	f.place = make(map[findingKey]int, len(f.list))
+	for i := range f.list {
+		f.place[keyOf(&f.list[i])] = i
+	}
 }
 
 // List returns the findings, sorted, so that the same report always makes the same verdict.
 func (f *Findings) List() []verdict.Vulnerability {
+	f.keepWorst()
 	slices.SortFunc(f.list, func(a, b verdict.Vulnerability) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Type, b.Type))
 	})
@@ -142,7 +206,7 @@ func weaknesses(texts []string) []int {
 	}
 	slices.Sort(numbers)
 	numbers = slices.Compact(numbers)
-	return numbers[:min(len(numbers), maxNames)]
+	return slices.Clone(numbers[:min(len(numbers), maxNames)])
 }
 
 // joinVersions writes the versions that repair a weakness as one text, each once.
@@ -152,8 +216,11 @@ func joinVersions(versions []string) string {
 		if version = strings.TrimSpace(version); version != "" && !slices.Contains(kept, version) {
 			kept = append(kept, version)
 		}
+		if len(kept) == maxNames {
+			break
+		}
 	}
-	return strings.Join(kept[:min(len(kept), maxNames)], ", ")
+	return strings.Join(kept, ", ")
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -161,18 +228,4 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func checkTexts(v *verdict.Vulnerability) error {
-	for _, text := range []string{v.ID, v.Package, v.Version, v.FixedVersion, v.Type, v.Path} {
-		if len(text) > MaxText {
-			return fmt.Errorf("vulnerability with a text of %d bytes, more than %d", len(text), MaxText)
-		}
-	}
-	for _, alias := range v.Aliases {
-		if len(alias) > MaxText {
-			return fmt.Errorf("vulnerability with an alias of %d bytes, more than %d", len(alias), MaxText)
-		}
-	}
-	return nil
 }

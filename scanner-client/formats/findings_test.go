@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,8 +16,9 @@ func gather(t *testing.T, entries ...formats.Vulnerability) []verdict.Vulnerabil
 	t.Helper()
 	var findings formats.Findings
 	for _, e := range entries {
-		require.NoError(t, findings.Add(e))
+		findings.Add(e)
 	}
+	require.NoError(t, findings.Err())
 	return findings.List()
 }
 
@@ -40,27 +42,57 @@ func TestTheOrderOfAReportMakesNoDifference(t *testing.T) {
 	require.Equal(t, gather(t, a, b, c), gather(t, c, b, a))
 }
 
-func TestAnEntryThatCannotBeAFindingIsAnErrorAndNotNothing(t *testing.T) {
-	long := strings.Repeat("x", formats.MaxText+1)
+func TestAnEntryThatCannotBeAFindingIsAnErrorAndTheOthersStay(t *testing.T) {
 	for want, e := range map[string]formats.Vulnerability{
 		"without an ID":     {Package: "p"},
 		"without a package": {ID: "CVE-2024-0001"},
-		"a text of 4097":    {ID: "CVE-2024-0001", Package: long},
-		"an alias of 4097":  {ID: "CVE-2024-0001", Package: "p", Aliases: []string{long}},
 	} {
 		var findings formats.Findings
-		require.ErrorContains(t, findings.Add(e), want)
+		findings.Add(e)
+		findings.Add(formats.Vulnerability{ID: "CVE-2024-0002", Package: "p"})
+		require.ErrorContains(t, findings.Err(), want)
+		require.Len(t, findings.List(), 1)
 	}
 }
 
-func TestFindingsAreBounded(t *testing.T) {
+func TestALongTextDoesNotSwitchTheReportOff(t *testing.T) {
+	long := strings.Repeat("ü", formats.MaxText)
 	var findings formats.Findings
-	for i := range verdict.MaxFindings {
-		require.NoError(t, findings.Add(formats.Vulnerability{ID: fmt.Sprint(i), Package: "p"}))
+	findings.Add(formats.Vulnerability{ID: "CVE-2024-0001", Package: long, Version: long, Path: long, Fixed: []string{long}, Aliases: []string{long}, Own: "critical"})
+	require.NoError(t, findings.Err())
+	require.Equal(t, []string{"5 texts of more than 4096 bytes are shortened"}, findings.Warnings())
+	found := findings.List()
+	require.Len(t, found, 1)
+	require.Equal(t, verdict.Critical, found[0].Severity)
+	for _, text := range append(found[0].Aliases, found[0].Package, found[0].Version, found[0].Path, found[0].FixedVersion) {
+		require.LessOrEqual(t, len(text), formats.MaxText)
+		require.True(t, utf8.ValidString(text))
 	}
-	require.ErrorContains(t, findings.Add(formats.Vulnerability{ID: "one more", Package: "p"}), "more than 100000")
-	require.NoError(t, findings.Add(formats.Vulnerability{ID: "1", Package: "p"}), "known already")
+}
 
+func TestManyMildFindingsDoNotPushTheBadOnesOut(t *testing.T) {
+	var findings formats.Findings
+	for i := range 2*verdict.MaxFindings + 1 {
+		own := "low"
+		if i%verdict.MaxFindings == 7 {
+			own = "critical"
+		}
+		findings.Add(formats.Vulnerability{ID: fmt.Sprint(i), Package: "p", Own: own})
+	}
+	findings.Add(formats.Vulnerability{ID: "7", Package: "p", Aliases: []string{"known already"}})
+	require.ErrorIs(t, findings.Err(), verdict.ErrCut)
+	worst := map[string]verdict.Vulnerability{}
+	for _, v := range findings.List() {
+		if v.Severity == verdict.Critical {
+			worst[v.ID] = v
+		}
+	}
+	require.Len(t, worst, 2)
+	require.Equal(t, []string{"known already"}, worst["7"].Aliases)
+	require.Len(t, findings.List(), verdict.MaxFindings)
+}
+
+func TestNamesOfOneFindingAreBounded(t *testing.T) {
 	var aliases, cwes []string
 	for i := range 1000 {
 		aliases, cwes = append(aliases, fmt.Sprint("alias-", i)), append(cwes, fmt.Sprint(i))

@@ -13,9 +13,13 @@ import (
 	"portcullis/scanner-client/verdict"
 )
 
-// Report is what one report says.
+// Report is what one report says. A reader returns one together with an error when something of the report
+// could not be read: then it holds what was understood until there, which shows the image not clean, but
+// which image it is about and what was found in it must not be lost with the rest.
 type Report struct {
-	About About
+	// Format is the form that it has, such as trivy; its reader leaves that to who chose the reader.
+	Format string `json:"-"`
+	About  About
 	// Verdict has no ImageID: which image the report is about is for About, and for who knows the
 	// images, to say.
 	Verdict verdict.Verdict
@@ -33,6 +37,14 @@ type About struct {
 
 // NamesNothing says whether the report does not tell which image it is about.
 func (a *About) NamesNothing() bool { return a.ID == "" && len(a.Digests) == 0 && len(a.Tags) == 0 }
+
+// Finished is a report that was read until err, nil for its end.
+func Finished(report *Report, err error) (*Report, error) {
+	if err != nil {
+		report.Verdict.Scanned = nil
+	}
+	return report, err
+}
 
 // Time reads a moment as reports write it; it is zero for anything else. There is no error, which would
 // have to quote what stands there.

@@ -14,6 +14,11 @@ import (
 const (
 	// MaxValue bounds one JSON value that is read whole, in bytes: one finding, one package.
 	MaxValue = 8 << 20
+	// maxSkipped bounds a text that is not looked at, in bytes. Reports repeat the configuration of the image,
+	// which its maker may blow up.
+	maxSkipped = 64 << 20
+	// maxDepth bounds objects in objects and lists in lists, as encoding/json does for what it reads whole.
+	maxDepth = 10_000
 	// MaxText bounds an identifier, a version, a path, in bytes.
 	MaxText = 4 << 10
 )
@@ -152,27 +157,44 @@ func (s *Stream) close(end json.Delim) error {
 	return err
 }
 
-// Skip reads the next value and drops it, element by element: what is not looked at may be large.
-func (s *Stream) Skip() error {
+// Members is Object for values that may be something else, which is then dropped.
+func (s *Stream) Members(each func(key string) error) error {
 	start, err := s.token()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	switch start {
-	case json.Delim('{'):
-		return s.members(func(string) error { return s.ignore() })
-	case json.Delim('['):
-		return s.elements(s.ignore)
+	case start == json.Delim('{'):
+		return s.members(each)
+	case start == json.Delim('['):
+		return s.drop(1)
 	}
 	return nil
 }
 
-// ignored takes any value.
-type ignored struct{}
+// Skip reads the next value and drops it, text by text: what is not looked at may be large.
+func (s *Stream) Skip() error { return s.drop(0) }
 
-func (*ignored) UnmarshalJSON([]byte) error { return nil }
-
-func (s *Stream) ignore() error { return s.Into(&ignored{}) }
+// drop reads on to the end of what is depth objects and lists deep.
+func (s *Stream) drop(depth int) error {
+	for {
+		s.source.value = maxSkipped
+		token, err := s.decoder.Token()
+		if err != nil {
+			return plain(err)
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("is more than %d objects and lists deep", maxDepth)
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
 
 // End says whether the document ends here.
 func (s *Stream) End() error {

@@ -24,7 +24,6 @@ import (
 
 	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/formats"
-	"portcullis/scanner-client/verdict"
 )
 
 // Options of a Folder; zero values take the defaults.
@@ -44,7 +43,8 @@ type Folder struct {
 	first   sync.Once
 	ready   chan struct{} // closed by the first Refresh
 
-	refreshing sync.Mutex // one Refresh at a time
+	refreshing sync.Mutex    // one Refresh at a time
+	reading    chan struct{} // holds as many as may read reports for a lookup at a time
 
 	mu     sync.Mutex
 	failed error               // why the folder could not be listed the last time; nil when it could
@@ -58,6 +58,9 @@ var _ scanner.Source = (*Folder)(nil)
 // remembered bounds how many remarks about a report and an image are remembered, so that each is logged
 // once.
 const remembered = 4096
+
+// readers bounds the lookups that read reports at a time: each may take the memory of a large report.
+const readers = 4
 
 // NewFolder makes a source of the reports in the folder at path. Until the first Refresh has ended,
 // Verdict waits for it.
@@ -74,7 +77,7 @@ func NewFolder(path string, options Options) *Folder {
 		options.Log = silent
 	}
 	told, _ := simplelru.NewLRU[string, struct{}](remembered, nil) // fails for sizes below 1 only
-	f := &Folder{path: path, options: options, ready: make(chan struct{}), told: told}
+	f := &Folder{path: path, options: options, ready: make(chan struct{}), reading: make(chan struct{}, readers), told: told}
 	f.replace(nil)
 	return f
 }
@@ -93,7 +96,7 @@ func (c Change) Concerns(image scanner.Image) bool {
 }
 
 func (c Change) touch(file indexed) {
-	for _, key := range keysOfReport(&file.About) {
+	for _, key := range file.names() {
 		c.names[key] = true
 	}
 }
@@ -122,7 +125,7 @@ func (f *Folder) Refresh() (Change, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(present)) {
 		before, now := files[name], present[name]
-		if before.Size == now.Size() && before.Modified.Equal(now.ModTime()) {
+		if before.Stamp == stampOf(now) {
 			continue
 		}
 		after := f.index(name, now, before, &change)
@@ -148,7 +151,7 @@ func (f *Folder) Missed() (change Change, fresh bool, err error) {
 	files := f.Index().Files
 	for name, file := range files {
 		now, still := present[name]
-		if !still || file.Size != now.Size() || !file.Modified.Equal(now.ModTime()) {
+		if !still || file.Stamp != stampOf(now) {
 			change.touch(file)
 			change.Files++
 		}
@@ -182,52 +185,87 @@ func (f *Folder) list() (map[string]fs.FileInfo, error) {
 }
 
 // index reads a report for what has to be remembered of it. A file that breaks stays about the image it
-// was about: what was known of that cannot be read any more, which is no reason to relax.
+// was about, too: what was known of that cannot be read any more, which is no reason to relax.
 func (f *Folder) index(name string, info fs.FileInfo, before indexed, change *Change) indexed {
-	file := indexed{Size: info.Size(), Modified: info.ModTime(), About: before.About, Scanned: before.Scanned}
+	file := indexed{Stamp: stampOf(info)}
 	report, err := f.read(context.Background(), name)
-	if err != nil {
-		file.Broken = err.Error()
-		_ = declare(name, &file.About) // of a new file its name may be all there is
-		change.Problems = append(change.Problems, err)
-		return file
-	}
+	file.About, file.ScannedAt, file.Scanned = report.About, report.Verdict.ScannedAt, report.Verdict.Scanned
 	for _, warning := range report.Warnings {
 		change.Warnings = append(change.Warnings, name+": "+warning)
 	}
-	file.About, file.ScannedAt, file.Scanned = report.About, report.Verdict.ScannedAt, report.Verdict.Scanned
+	if err == nil {
+		return file
+	}
+	change.Problems = append(change.Problems, err)
+	file.Broken, file.Before = err.Error(), before.Before
+	if before.Broken == "" && !before.About.NamesNothing() {
+		file.Before = &before.About
+	}
+	if file.About.NamesNothing() || file.sharesName(&before) { // another version of what it was
+		file.Scanned = before.Scanned
+		if before.ScannedAt.After(file.ScannedAt) {
+			file.ScannedAt = before.ScannedAt
+		}
+	}
+	if file.ScannedAt.IsZero() {
+		file.ScannedAt = info.ModTime().UTC()
+	}
 	return file
 }
 
-// read imports the report in one file.
+func (i *indexed) sharesName(other *indexed) bool {
+	names := other.names()
+	return slices.ContainsFunc(keysOfReport(&i.About), func(key string) bool { return slices.Contains(names, key) })
+}
+
+// read imports the report in one file. With an error comes what was understood of it, which may be no more
+// than what the file name says.
 func (f *Folder) read(ctx context.Context, name string) (*formats.Report, error) {
 	path := filepath.Join(f.path, name)
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+	report, err := f.open(ctx, path)
+	if report == nil {
+		report = &formats.Report{}
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	if info.Size() > f.options.MaxFileSize {
-		return nil, fmt.Errorf("report %s: %w of %d bytes", path, formats.ErrTooLarge, f.options.MaxFileSize)
-	}
-	report, err := Import(&interruptible{file, ctx}, info.ModTime(), f.options.MaxFileSize)
-	if err == nil {
-		err = declare(name, &report.About)
+	if contradiction := declare(name, &report.About); contradiction != nil {
+		// Whose findings these are is not known.
+		report, err = &formats.Report{About: report.About}, contradiction
 	}
 	if err == nil && report.About.NamesNothing() {
 		err = errors.New("does not say which image it is about; name the file sha256-<64 digits of the image ID>.json")
 	}
 	switch {
 	case errors.Is(err, formats.ErrTruncated):
-		return nil, fmt.Errorf("report %s: %w; write it under another name and rename it when complete", path, err)
+		err = fmt.Errorf("report %s: %w; write it under another name and rename it when complete", path, err)
 	case err != nil:
-		return nil, fmt.Errorf("report %s: %w", path, err)
+		err = fmt.Errorf("report %s: %w", path, err)
 	}
-	return report, nil
+	return formats.Finished(report, err)
+}
+
+func (f *Folder) open(ctx context.Context, path string) (*formats.Report, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	report, err := Import(&interruptible{file, ctx}, info.ModTime(), f.options.MaxFileSize)
+	if info.Size() > f.options.MaxFileSize {
+		err = fmt.Errorf("%w of %d bytes", formats.ErrTooLarge, f.options.MaxFileSize)
+	}
+	return report, err
+}
+
+// withoutPath is what of an error about a file is not said anyway.
+func withoutPath(err error) error {
+	var about *fs.PathError
+	if errors.As(err, &about) {
+		return about.Err
+	}
+	return err
 }
 
 // interruptible is a file that cannot be read any more once ctx has ended.
@@ -253,9 +291,4 @@ func (f *Folder) Len() (files, broken int) {
 		}
 	}
 	return len(f.files), broken
-}
-
-// covered says whether any of the files has looked for the kind.
-func covered(files []candidate, kind verdict.Kind) bool {
-	return slices.ContainsFunc(files, func(c candidate) bool { return c.certainty == sure && slices.Contains(c.file.Scanned, kind) })
 }

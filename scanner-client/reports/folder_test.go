@@ -141,10 +141,123 @@ func TestAReportThatChangesOrGoesBetweenTwoLooksIsNotMistaken(t *testing.T) {
 	refresh(t, folder)
 	put(t, path, "trivy", scannertest.Verdict(2, 1))
 	_, err := folder.Verdict(t.Context(), scannertest.Image(1))
-	require.ErrorIs(t, err, scanner.ErrUnscanned, "the file is about another image now")
+	require.ErrorIs(t, err, scanner.ErrUnreadable, "the file is about another image now")
 	require.NoError(t, os.Remove(path))
 	_, err = folder.Verdict(t.Context(), scannertest.Image(1))
+	require.ErrorIs(t, err, scanner.ErrUnreadable)
+	refresh(t, folder)
+	_, err = folder.Verdict(t.Context(), scannertest.Image(1))
 	require.ErrorIs(t, err, scanner.ErrUnscanned)
+}
+
+func TestANewerReportThatBreaksDoesNotMakeWayForAnOlderCleanOne(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "newer.json")
+	put(t, filepath.Join(dir, "older.json"), "grype", scannertest.Verdict(1, 1, "CVE-2026-0009"))
+	put(t, path, "trivy", scannertest.Verdict(1, 2, "CVE-2026-0001"))
+	folder := newFolder(dir)
+	refresh(t, folder)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+
+	write(t, path, "{")
+	refresh(t, folder)
+	v, err := folder.Verdict(t.Context(), scannertest.Image(1))
+	require.ErrorIs(t, err, scanner.ErrUnreadable)
+	require.False(t, v.Covers(verdict.KindVulnerabilities))
+	require.Equal(t, []string{"CVE-2026-0009"}, cves(v), "what the older one has found still counts")
+
+	write(t, path, string(whole)) // not seen by the index yet
+	v, err = folder.Verdict(t.Context(), scannertest.Image(1))
+	require.NoError(t, err)
+	require.Equal(t, []string{"CVE-2026-0001"}, cves(v))
+
+	write(t, path, "{")
+	put(t, filepath.Join(dir, "older.json"), "grype", scannertest.Verdict(1, 2))
+	refresh(t, folder)
+	v, err = folder.Verdict(t.Context(), scannertest.Image(1))
+	require.NoError(t, err, "another is as new")
+	require.True(t, v.Covers(verdict.KindVulnerabilities))
+}
+
+func TestANewReportThatIsRefusedMakesItsImageFailedAndNotUnscanned(t *testing.T) {
+	v := scannertest.Verdict(1, 3, "CVE-2026-0001", "CVE-2026-0002")
+	for _, format := range []string{"trivy", "harbor", "portcullis"} {
+		t.Run(format, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, filepath.Join(dir, "older.json"), "grype", scannertest.Verdict(1, 1))
+			path := filepath.Join(dir, strings.Replace(scannertest.ImageID(1), ":", "-", 1)+".json")
+			if format == "trivy" {
+				path = filepath.Join(dir, "a.json")
+			}
+			document := render(t, format, v)
+			write(t, path, string(document[:len(document)-2])) // truncated
+			folder := newFolder(dir)
+			change := refresh(t, folder)
+			require.Len(t, change.Problems, 1)
+			require.True(t, change.Concerns(scannertest.Image(1)))
+			known, err := folder.Verdict(t.Context(), scannertest.Image(1))
+			require.ErrorIs(t, err, scanner.ErrUnreadable)
+			require.False(t, known != nil && known.Covers(verdict.KindVulnerabilities))
+			if format != "portcullis" { // which is strict
+				require.Contains(t, cves(known), "CVE-2026-0001", "what was found before the end counts")
+			}
+		})
+	}
+}
+
+func TestAReportLargerThanTheLimitIsAboutItsImageAllTheSame(t *testing.T) {
+	dir := t.TempDir()
+	document := render(t, "trivy", scannertest.Verdict(1, 1, "CVE-2026-0001"))
+	write(t, filepath.Join(dir, "a.json"), string(document)+strings.Repeat(" ", 2<<20))
+	folder := reports.NewFolder(dir, reports.Options{Platform: "linux/amd64", MaxFileSize: 1 << 20})
+	require.ErrorIs(t, refresh(t, folder).Problems[0], formats.ErrTooLarge)
+	v, err := folder.Verdict(t.Context(), scannertest.Image(1))
+	require.ErrorIs(t, err, scanner.ErrUnreadable)
+	require.Equal(t, []string{"CVE-2026-0001"}, cves(v))
+}
+
+func TestAFileThatBreaksAsAnotherImagesReportIsAboutBoth(t *testing.T) {
+	dir, state := t.TempDir(), filepath.Join(t.TempDir(), "index")
+	path := filepath.Join(dir, "latest.json")
+	put(t, path, "trivy", scannertest.Verdict(1, 1, "CVE-2026-0001"))
+	folder := newFolder(dir)
+	refresh(t, folder)
+	document := render(t, "trivy", scannertest.Verdict(2, 2, "CVE-2026-0002"))
+	write(t, path, string(document[:len(document)-2]))
+	refresh(t, folder)
+	require.NoError(t, folder.Index().Save(state))
+	restarted := newFolder(dir)
+	require.NoError(t, restarted.Restore(state))
+	refresh(t, restarted)
+	for _, f := range []*reports.Folder{folder, restarted} {
+		for n := 1; n <= 2; n++ {
+			_, err := f.Verdict(t.Context(), scannertest.Image(n))
+			require.ErrorIs(t, err, scanner.ErrUnreadable)
+		}
+	}
+}
+
+func TestAReportReplacedByOneOfTheSameSizeAndTimeIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	path, next := filepath.Join(dir, "a.json"), filepath.Join(dir, "next")
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	put(t, path, "trivy", scannertest.Verdict(1, 1, "CVE-2026-0001"))
+	require.NoError(t, os.Chtimes(path, at, at))
+	folder := newFolder(dir)
+	refresh(t, folder)
+	require.Zero(t, refresh(t, folder).Files)
+
+	put(t, next, "trivy", scannertest.Verdict(1, 1, "CVE-2026-0002"))
+	require.NoError(t, os.Chtimes(next, at, at))
+	require.NoError(t, os.Rename(next, path))
+	require.Equal(t, 1, refresh(t, folder).Files)
+
+	require.Eventually(t, func() bool { // the clock of file systems is coarse
+		put(t, path, "trivy", scannertest.Verdict(1, 1, "CVE-2026-0003"))
+		require.NoError(t, os.Chtimes(path, at, at))
+		return refresh(t, folder).Files == 1
+	}, 10*time.Second, time.Millisecond, "written over")
 }
 
 func TestWhatIsNotAReportIsLeftAlone(t *testing.T) {

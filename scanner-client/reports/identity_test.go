@@ -2,6 +2,7 @@ package reports_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/reports"
+	"portcullis/scanner-client/scannertest"
 	"portcullis/scanner-client/verdict"
 )
 
@@ -154,6 +156,38 @@ func TestAFileNameThatContradictsItsContentIsAProblem(t *testing.T) {
 	named{ID: config}.write(t, filepath.Join(dir, "sha256-"+other[7:]+".json"))
 	folder := newFolder(dir)
 	require.ErrorContains(t, refresh(t, folder).Problems[0], "the file name says that the report is about "+other)
-	_, err := folder.Verdict(t.Context(), running)
-	require.ErrorIs(t, err, scanner.ErrUnscanned)
+	for _, image := range []scanner.Image{running, {ID: other}} {
+		v, err := folder.Verdict(t.Context(), image)
+		require.ErrorIs(t, err, scanner.ErrUnreadable, "it may be about either")
+		require.Nil(t, v, "whose findings these are is not known")
+	}
+}
+
+func TestACleanImageUnderTheSameTagDoesNotHideWhatWasFoundBefore(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, day int, v ...string) {
+		report := scannertest.Verdict(1, day, v...)
+		document := trivy(scanner.Image{Tags: running.Tags}, report).(object)
+		delete(document["Metadata"].(object), "ImageConfig")
+		text, err := json.Marshal(document)
+		require.NoError(t, err)
+		write(t, filepath.Join(dir, name), string(text))
+	}
+	put("old.json", 1, "CVE-2026-0001", "CVE-2026-0002")
+	put("newer.json", 2, "CVE-2026-0002", "CVE-2026-0003")
+	put("clean.json", 3)
+	folder := newFolder(dir)
+	refresh(t, folder)
+	v, err := folder.Verdict(t.Context(), running)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"CVE-2026-0001", "CVE-2026-0002", "CVE-2026-0003"}, cves(v))
+	require.Empty(t, v.Scanned)
+
+	for i := range 40 {
+		put(fmt.Sprintf("flood-%d.json", i), 10)
+	}
+	refresh(t, folder)
+	_, err = folder.Verdict(t.Context(), running)
+	require.ErrorIs(t, err, scanner.ErrUnreadable)
+	require.ErrorContains(t, err, "more than 32 reports may be about the image")
 }

@@ -47,7 +47,8 @@ var foreign = map[string]string{
 var errUnrecognised = errors.New("not a report that is known; write the JSON of Trivy, Grype, OSV-Scanner, CycloneDX or Harbor, or Portcullis' own")
 
 // Import reads one report, of at most limit bytes and of any form that is known, told by its content.
-// A report that does not say when the scan was made was made when it was written.
+// A report that does not say when the scan was made was made when it was written. With an error comes what
+// was understood of the report, nil when that is nothing.
 func Import(file io.ReadSeeker, written time.Time, limit int64) (*formats.Report, error) {
 	f, err := recognise(formats.NewStream(file, limit))
 	if err != nil {
@@ -57,29 +58,53 @@ func Import(file io.ReadSeeker, written time.Time, limit int64) (*formats.Report
 		return nil, err
 	}
 	report, err := f.importFrom(file, limit)
-	if err != nil {
-		return nil, fmt.Errorf("%s report: %w", f.name, err)
+	if report == nil {
+		return nil, err
 	}
-	if report.Verdict.ScannedAt.IsZero() {
+	report.Format = strings.ToLower(f.name)
+	if err != nil {
+		err = fmt.Errorf("%s report: %w", f.name, err)
+	}
+	if err == nil && report.Verdict.ScannedAt.IsZero() {
 		report.Verdict.ScannedAt = written.UTC()
 	}
-	return report, checkNames(&report.About)
+	report.Warnings = append(report.Warnings, boundNames(&report.About)...)
+	return report, err
 }
 
-func (f *format) importFrom(file io.Reader, limit int64) (*formats.Report, error) {
+func (f *format) importFrom(file io.ReadSeeker, limit int64) (*formats.Report, error) {
 	if f.read == nil {
-		v, err := verdict.Read(formats.WithoutMark(io.LimitReader(file, limit)))
-		if err != nil {
-			return nil, err
-		}
-		return &formats.Report{About: formats.About{ID: v.ImageID}, Verdict: *v}, nil
+		return importOwn(file, limit)
 	}
 	stream := formats.NewStream(file, limit)
 	report, err := f.read(stream)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = stream.End()
 	}
-	return report, stream.End()
+	return formats.Finished(report, err)
+}
+
+// importOwn reads Portcullis' own form. It is strict, so that of a file with a mistake only which image it is
+// about is taken.
+func importOwn(file io.ReadSeeker, limit int64) (*formats.Report, error) {
+	v, err := verdict.Read(formats.WithoutMark(io.LimitReader(file, limit)))
+	if v == nil {
+		v = &verdict.Verdict{}
+		if _, seeking := file.Seek(0, io.SeekStart); seeking != nil {
+			return nil, seeking
+		}
+		stream := formats.NewStream(file, limit)
+		_ = stream.Object(func(key string) error { // it ends where the file is damaged
+			switch key {
+			case "imageID":
+				return stream.Into(&v.ImageID)
+			case "scannedAt":
+				return stream.Into(&v.ScannedAt)
+			}
+			return stream.Skip()
+		})
+	}
+	return formats.Finished(&formats.Report{About: formats.About{ID: v.ImageID}, Verdict: *v}, err)
 }
 
 // errFound ends the search for a key that tells the format.
@@ -111,16 +136,43 @@ func recognise(s *formats.Stream) (*format, error) {
 	return nil, errUnrecognised
 }
 
-// checkNames bounds what is kept in memory of every report in the folder.
-func checkNames(about *formats.About) error {
-	if len(about.Tags)+len(about.Digests) > 1000 {
-		return errors.New("report names its image in more than 1000 ways")
-	}
-	for _, name := range slices.Concat(about.Tags, about.Digests, []string{about.ID, about.Platform}) {
-		if len(name) > formats.MaxText {
-			return fmt.Errorf("report names its image by a text of more than %d bytes", formats.MaxText)
+// maxNames bounds the names that a report gives its image.
+const maxNames = 1000
+
+// boundNames bounds what is kept in memory of every report in the folder. The names left out are no reason to
+// lose the report: whoever makes an image chooses some of them.
+func boundNames(about *formats.About) (warnings []string) {
+	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
+	isLong := func(name string) bool { return len(name) > formats.MaxText }
+	for _, names := range []*[]string{&about.Digests, &about.Tags} {
+		all := len(*names)
+		*names = slices.DeleteFunc(*names, isLong)
+		if len(*names) > maxNames {
+			*names = slices.Clone((*names)[:maxNames])
+		}
+		if left := all - len(*names); left > 0 {
+			warn("%d names of the image are left out: they are longer than %d bytes, or there are more than %d", left, formats.MaxText, maxNames)
 		}
 	}
+	for _, name := range []*string{&about.ID, &about.Platform} {
+		if isLong(*name) {
+			*name = ""
+			warn("a name of the image of more than %d bytes is left out", formats.MaxText)
+		}
+	}
+	return warnings
+}
+
+// Declare says which image a report is about by its ID or digest, for reports that do not say it. The error tells
+// that they say otherwise.
+func Declare(digest string, about *formats.About) error {
+	if !verdict.ValidImageID(digest) {
+		return errors.New("is not an image ID or digest; write sha256: and 64 lower-case hexadecimal digits")
+	}
+	if about.ID != "" && !slices.Contains(bareDigests(about), digest) {
+		return fmt.Errorf("the report says that it is about %s", about.ID)
+	}
+	about.Digests = append(slices.Clip(about.Digests), digest)
 	return nil
 }
 
@@ -132,9 +184,10 @@ func declare(fileName string, about *formats.About) error {
 		return nil
 	}
 	digest := "sha256:" + rest[:64]
-	if about.ID != "" && !slices.Contains(bareDigests(about), digest) {
+	contradicts := about.ID != "" && !slices.Contains(bareDigests(about), digest)
+	about.Digests = append(slices.Clip(about.Digests), digest)
+	if contradicts {
 		return fmt.Errorf("the file name says that the report is about %s, the content that it is about %s", digest, about.ID)
 	}
-	about.Digests = append(slices.Clip(about.Digests), digest)
 	return nil
 }

@@ -8,8 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"slices"
 	"time"
 
+	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/formats"
 	"portcullis/scanner-client/internal/durable"
 	"portcullis/scanner-client/verdict"
@@ -17,16 +19,38 @@ import (
 
 // indexed is what is remembered of one file.
 type indexed struct {
-	Size      int64          `json:"size"`
-	Modified  time.Time      `json:"modified"`
-	About     formats.About  `json:"about"` // of a broken file: that of the report it held before, if any
+	Stamp     stamp          `json:"stamp"`
+	About     formats.About  `json:"about"`
 	ScannedAt time.Time      `json:"scannedAt,omitzero"`
 	Scanned   []verdict.Kind `json:"scanned,omitempty"`
-	Broken    string         `json:"broken,omitempty"` // why it cannot be read
+	Broken    string         `json:"broken,omitempty"` // why it cannot be read to its end
+	// Before is what a broken file was about when it could be read.
+	Before *formats.About `json:"before,omitempty"`
+}
+
+// names are all keys under which the report may be looked up.
+func (i *indexed) names() []string {
+	keys := keysOfReport(&i.About)
+	if i.Before != nil {
+		keys = append(keys, keysOfReport(i.Before)...)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// about is the stronger of what a broken file is about now and what it was about.
+func (i *indexed) about(image scanner.Image, platform string) (certainty, string) {
+	certain, why := about(&i.About, image, platform)
+	if i.Before != nil {
+		if before, whyBefore := about(i.Before, image, platform); before > certain {
+			return before, whyBefore
+		}
+	}
+	return certain, why
 }
 
 // indexKind is the first line of an index that was kept.
-const indexKind = "portcullis reports index 1"
+const indexKind = "portcullis reports index 2"
 
 // Index is what a Folder knew of its files at one moment.
 type Index struct {
@@ -78,7 +102,7 @@ func (f *Folder) replace(files map[string]indexed) {
 		f.files = map[string]indexed{}
 	}
 	for name, file := range f.files {
-		for _, key := range keysOfReport(&file.About) {
+		for _, key := range file.names() {
 			f.byName[key] = append(f.byName[key], name)
 		}
 	}

@@ -37,6 +37,9 @@ func Merge(parts ...*Verdict) *Verdict {
 	if len(used) == 0 { // nobody has looked for anything or found anything
 		used = parts[:1]
 	}
+	merged.Vulnerabilities = Worst(distinct(merged.Vulnerabilities, (*Vulnerability).key), (*Vulnerability).severity)
+	merged.Malware = Worst(distinct(merged.Malware, (*Malware).key), (*Malware).severity)
+	merged.Secrets = Worst(distinct(merged.Secrets, (*Secret).key), (*Secret).severity)
 	merged.Scanner = jointScanner(used)
 	merged.ScannedAt = used[0].ScannedAt
 	for _, part := range used {
@@ -79,6 +82,24 @@ func pick[F any](wanted, kind Kind, findings []F) []F {
 	}
 	return findings
 }
+
+// distinct drops what an earlier finding says already: reports of the same tag from week to week list mostly
+// the same.
+func distinct[F any, K comparable](findings []F, key func(*F) K) []F {
+	seen := make(map[K]bool, len(findings))
+	return slices.DeleteFunc(findings, func(f F) bool {
+		k := key(&f)
+		again := seen[k]
+		seen[k] = true
+		return again
+	})
+}
+
+func (v *Vulnerability) key() [7]string {
+	return [7]string{v.ID, v.Package, v.Version, v.Type, v.Path, v.FixedVersion, v.Severity.String()}
+}
+func (m *Malware) key() Malware { return *m }
+func (s *Secret) key() Secret   { return *s }
 
 func jointScanner(parts []*Verdict) Scanner {
 	scanner := parts[0].Scanner

@@ -48,6 +48,11 @@ func TestAScanThatProvesNothingAddsFindingsButNotCleanness(t *testing.T) {
 	require.Empty(t, merged.Vulnerabilities, "who has looked at this very image knows better")
 }
 
+func TestReportsOfTheSameTagDoNotListAFindingTwice(t *testing.T) {
+	merged := verdict.Merge(scan("tag", 2, nil, "CVE-1-1", "CVE-1-2"), scan("tag", 1, nil, "CVE-1-2", "CVE-1-3"))
+	require.Len(t, merged.Vulnerabilities, 3)
+}
+
 func TestOfTwoScansOfTheSameMomentTheOneThatFoundMoreCounts(t *testing.T) {
 	clean, dirty := scan("a", 1, verdict.Kinds()), scan("b", 1, verdict.Kinds(), "CVE-1-1")
 	require.Len(t, verdict.Merge(clean, dirty).Vulnerabilities, 1)

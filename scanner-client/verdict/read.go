@@ -27,16 +27,31 @@ type file struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	*Verdict
-	Vulnerabilities limited[Vulnerability] `json:"vulnerabilities,omitempty"`
-	Malware         limited[Malware]       `json:"malware,omitempty"`
-	Secrets         limited[Secret]        `json:"secrets,omitempty"`
+	Vulnerabilities limited[Vulnerability, *Vulnerability] `json:"vulnerabilities,omitzero"`
+	Malware         limited[Malware, *Malware]             `json:"malware,omitzero"`
+	Secrets         limited[Secret, *Secret]               `json:"secrets,omitzero"`
 }
 
-// limited is a list that refuses to grow without bound: three bytes of JSON can be a finding of 200
-// bytes in memory.
-type limited[F any] []F
+// limited is a list that does not grow without bound: three bytes of JSON can be a finding of 200 bytes in
+// memory. Of more findings it keeps the worst.
+type limited[F any, P interface {
+	*F
+	severity() Severity
+}] struct {
+	findings []F
+	cut      bool
+}
 
-func (l *limited[F]) UnmarshalJSON(data []byte) error {
+func (l limited[F, P]) IsZero() bool { return len(l.findings) == 0 }
+
+func (l limited[F, P]) MarshalJSON() ([]byte, error) { return json.Marshal(l.findings) }
+
+func (l *limited[F, P]) shorten() {
+	l.cut = l.cut || len(l.findings) > MaxFindings
+	l.findings = Worst(l.findings, func(f *F) Severity { return P(f).severity() })
+}
+
+func (l *limited[F, P]) UnmarshalJSON(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	start, err := decoder.Token()
@@ -47,15 +62,16 @@ func (l *limited[F]) UnmarshalJSON(data []byte) error {
 		return errors.New("findings are not a list")
 	}
 	for decoder.More() {
-		if len(*l) == MaxFindings {
-			return fmt.Errorf("more than %d findings of one kind", MaxFindings)
+		if len(l.findings) == 2*MaxFindings {
+			l.shorten()
 		}
 		var finding F
 		if err := decoder.Decode(&finding); err != nil {
 			return err
 		}
-		*l = append(*l, finding)
+		l.findings = append(l.findings, finding)
 	}
+	l.shorten()
 	return nil
 }
 
@@ -63,8 +79,15 @@ func (l *limited[F]) UnmarshalJSON(data []byte) error {
 var ErrTooLarge = fmt.Errorf("verdict file is larger than %d bytes", MaxFileSize)
 
 // Read reads one verdict in its JSON form and validates it. It is strict, because a misspelt key
-// would otherwise turn findings into a clean verdict. It reads at most MaxFileSize bytes.
-func Read(r io.Reader) (*Verdict, error) {
+// would otherwise turn findings into a clean verdict. It reads at most MaxFileSize bytes. With ErrCut it
+// returns the worst findings, as those of an image that was not scanned.
+func Read(r io.Reader) (*Verdict, error) { return read(r, false) }
+
+// ReadPart is Read for what central tells of an image: findings may be of kinds that nobody is known to have
+// looked for in this very image.
+func ReadPart(r io.Reader) (*Verdict, error) { return read(r, true) }
+
+func read(r io.Reader, part bool) (*Verdict, error) {
 	limited := &io.LimitedReader{R: r, N: MaxFileSize + 1}
 	decoder := json.NewDecoder(limited)
 	decoder.DisallowUnknownFields()
@@ -83,9 +106,13 @@ func Read(r io.Reader) (*Verdict, error) {
 	case f.APIVersion != APIVersion || f.Kind != FileKind:
 		return nil, fmt.Errorf("not a verdict: apiVersion %q, kind %q; write %q and %q", f.APIVersion, f.Kind, APIVersion, FileKind)
 	}
-	f.Verdict.Vulnerabilities, f.Verdict.Malware, f.Verdict.Secrets = f.Vulnerabilities, f.Malware, f.Secrets
-	if err := f.validate(); err != nil {
+	f.Verdict.Vulnerabilities, f.Verdict.Malware, f.Verdict.Secrets = f.Vulnerabilities.findings, f.Malware.findings, f.Secrets.findings
+	if err := f.validate(part); err != nil {
 		return nil, err
+	}
+	if f.Vulnerabilities.cut || f.Malware.cut || f.Secrets.cut {
+		f.Scanned = nil
+		return f.Verdict, ErrCut
 	}
 	return f.Verdict, nil
 }
@@ -96,7 +123,9 @@ func Write(w io.Writer, v *Verdict) error {
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(file{
 		APIVersion: APIVersion, Kind: FileKind, Verdict: v,
-		Vulnerabilities: v.Vulnerabilities, Malware: v.Malware, Secrets: v.Secrets,
+		Vulnerabilities: limited[Vulnerability, *Vulnerability]{findings: v.Vulnerabilities},
+		Malware:         limited[Malware, *Malware]{findings: v.Malware},
+		Secrets:         limited[Secret, *Secret]{findings: v.Secrets},
 	})
 }
 
@@ -110,22 +139,25 @@ var (
 // ValidImageID says whether id is "sha256:" and 64 lower-case hexadecimal digits.
 func ValidImageID(id string) bool { return imageID.MatchString(id) }
 
-func (v *Verdict) validate() error {
+// maxMistakes bounds what a file full of mistakes writes into the log.
+const maxMistakes = 20
+
+func (v *Verdict) validate(part bool) error {
 	var mistakes []error
 	expect := func(ok bool, format string, args ...any) {
-		if !ok {
+		if !ok && len(mistakes) < maxMistakes {
 			mistakes = append(mistakes, fmt.Errorf(format, args...))
 		}
 	}
 	expect(ValidImageID(v.ImageID), "imageID %q: write sha256: and the 64 hexadecimal digits of the image's config digest", v.ImageID)
 	expect(v.Scanner.Name != "", "scanner.name: required")
 	expect(!v.ScannedAt.IsZero(), "scannedAt: required")
-	expect(len(v.Scanned) > 0, "scanned: required; list the kinds that were looked for: %v", Kinds())
+	expect(part || len(v.Scanned) > 0, "scanned: required; list the kinds that were looked for: %v", Kinds())
 	for i, kind := range v.Scanned {
 		expect(kind == KindVulnerabilities || kind == KindMalware || kind == KindSecrets, "scanned[%d]: unknown kind %q; write one of %v", i, kind, Kinds())
 	}
 	for _, kind := range Kinds() {
-		expect(v.count(kind) == 0 || v.Covers(kind), "%s: has findings but is not listed in scanned", kind)
+		expect(part || v.count(kind) == 0 || v.Covers(kind), "%s: has findings but is not listed in scanned", kind)
 	}
 	for i, found := range v.Vulnerabilities {
 		expect(found.ID != "", "vulnerabilities[%d].id: required", i)

@@ -51,7 +51,6 @@ func TestEveryMistakeInAVerdictFileSaysWhatToWriteInstead(t *testing.T) {
 		"short MD5":            {strings.Replace(good, strings.Repeat("0", 32), "00", 1), "malware[0].md5: write 32"},
 		"whole secret":         {strings.Replace(good, `"level": "High"`, `"level": "High", "redacted": "hunter2hunter2"`, 1), "secrets[0].redacted: write at most the first 4"},
 		"no list":              {strings.Replace(good, `"malware": [`, `"malware": {}, "x": [`, 1), "findings are not a list"},
-		"endless findings":     {strings.Replace(good, `"malware": [`, `"malware": [`+strings.Repeat("{},", verdict.MaxFindings), 1), "more than 100000 findings"},
 		"no scanner":           {strings.Replace(good, `"test"`, `""`, 1), "scanner.name: required"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,6 +59,32 @@ func TestEveryMistakeInAVerdictFileSaysWhatToWriteInstead(t *testing.T) {
 			require.NotContains(t, err.Error(), "hunter2")
 		})
 	}
+}
+
+func TestTheWorstOfTooManyFindingsAreKeptAndDoNotShowTheImageClean(t *testing.T) {
+	v := sample()
+	worst := v.Vulnerabilities[0]
+	v.Vulnerabilities = make([]verdict.Vulnerability, 2*verdict.MaxFindings+1)
+	for i := range v.Vulnerabilities {
+		v.Vulnerabilities[i] = verdict.Vulnerability{ID: "a", Package: "p", Severity: verdict.Low}
+	}
+	v.Vulnerabilities[verdict.MaxFindings+1] = worst
+	var file bytes.Buffer
+	require.NoError(t, verdict.Write(&file, v))
+	read, err := verdict.Read(&file)
+	require.ErrorIs(t, err, verdict.ErrCut)
+	require.Len(t, read.Vulnerabilities, verdict.MaxFindings)
+	require.Equal(t, worst, read.Vulnerabilities[0])
+	require.Empty(t, read.Scanned)
+}
+
+func TestAFileFullOfMistakesDoesNotFloodTheLog(t *testing.T) {
+	v := sample()
+	v.Vulnerabilities = make([]verdict.Vulnerability, 1000)
+	var file bytes.Buffer
+	require.NoError(t, verdict.Write(&file, v))
+	_, err := verdict.Read(&file)
+	require.Less(t, len(err.Error()), 2000)
 }
 
 // endless is a file that never stops; it must not be read into memory whole.

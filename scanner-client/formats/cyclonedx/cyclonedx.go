@@ -2,6 +2,7 @@
 package cyclonedx
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -28,10 +29,8 @@ var harmless = map[string]bool{
 // harmless ones included, counts as scanned.
 func Read(s *formats.Stream) (*formats.Report, error) {
 	r := &reader{stream: s, components: map[string]component{}}
-	if err := s.Object(r.field); err != nil {
-		return nil, err
-	}
-	return r.report()
+	err := s.Object(r.field)
+	return r.report(err)
 }
 
 type reader struct {
@@ -42,6 +41,7 @@ type reader struct {
 	components      map[string]component // by bom-ref
 	vulnerabilities []vulnerability
 	listed          int
+	findings        formats.Findings
 }
 
 // maxComponents bounds what is kept of the components; the largest images known have some 30,000.
@@ -52,14 +52,15 @@ func (r *reader) field(key string) error {
 	case "specVersion":
 		return r.stream.Into(&r.version)
 	case "metadata":
-		return r.stream.Into(&r.metadata)
+		return r.stream.Object(r.about)
 	case "components":
 		return r.stream.Array(func() error {
 			var c nested
 			if err := r.stream.Into(&c); err != nil {
 				return err
 			}
-			return r.keep(&c)
+			r.keep(&c)
+			return nil
 		})
 	case "vulnerabilities":
 		return r.stream.Array(r.vulnerability)
@@ -68,16 +69,51 @@ func (r *reader) field(key string) error {
 }
 
 type metadata struct {
-	Timestamp string          `json:"timestamp"`
-	Tools     json.RawMessage `json:"tools"`
-	Component subject         `json:"component"`
+	timestamp string
+	tools     json.RawMessage
+	component subject
 }
 
 // subject is the component that the document is about.
 type subject struct {
 	component
-	Kind       string     `json:"type"`
-	Properties []property `json:"properties"`
+	kind       string
+	properties []property // those that name the image
+}
+
+// about reads which image the document is about, property by property: some repeat the labels of the image,
+// which may be of any size.
+func (r *reader) about(key string) error {
+	m := &r.metadata
+	switch key {
+	case "timestamp":
+		return r.stream.Into(&m.timestamp)
+	case "tools":
+		return r.stream.Into(&m.tools)
+	case "component":
+		fields := map[string]any{"type": &m.component.kind, "name": &m.component.Name, "version": &m.component.Version, "purl": &m.component.PURL}
+		return r.stream.Object(func(key string) error {
+			if field, wanted := fields[key]; wanted {
+				return r.stream.Into(field)
+			}
+			if key == "properties" {
+				return r.stream.Array(r.nameOfImage)
+			}
+			return r.stream.Skip()
+		})
+	}
+	return r.stream.Skip()
+}
+
+func (r *reader) nameOfImage() error {
+	var p property
+	if err := r.stream.Into(&p); err != nil {
+		return err
+	}
+	if naming[p.Name] {
+		r.metadata.component.properties = append(r.metadata.component.properties, p)
+	}
+	return nil
 }
 
 type property struct {
@@ -101,9 +137,10 @@ type nested struct {
 	Components []nested   `json:"components"`
 }
 
-func (r *reader) keep(c *nested) error {
+func (r *reader) keep(c *nested) {
 	if len(r.components) == maxComponents {
-		return fmt.Errorf("more than %d components", maxComponents)
+		r.findings.Miss(fmt.Errorf("more than %d components; what is found in the others bears no name", maxComponents))
+		return
 	}
 	for _, p := range c.Properties {
 		if p.Name == "aquasecurity:trivy:FilePath" || p.Name == "syft:location:0:path" {
@@ -114,11 +151,8 @@ func (r *reader) keep(c *nested) error {
 		r.components[c.Ref] = c.component
 	}
 	for i := range c.Components {
-		if err := r.keep(&c.Components[i]); err != nil {
-			return err
-		}
+		r.keep(&c.Components[i])
 	}
-	return nil
 }
 
 type vulnerability struct {
@@ -167,23 +201,23 @@ func (r *reader) vulnerability() error {
 	if harmless[v.Analysis.State] {
 		return nil
 	}
-	if len(r.vulnerabilities) == verdict.MaxFindings {
-		return fmt.Errorf("more than %d vulnerabilities", verdict.MaxFindings)
+	if len(r.vulnerabilities) == 2*verdict.MaxFindings {
+		r.findings.Miss(verdict.ErrCut)
+		r.vulnerabilities = verdict.Worst(r.vulnerabilities, (*vulnerability).severity)
 	}
 	r.vulnerabilities = append(r.vulnerabilities, v)
 	return nil
 }
 
-func (r *reader) report() (*formats.Report, error) {
-	var findings formats.Findings
+func (v *vulnerability) severity() verdict.Severity { return formats.Rate(v.own(), v.scores()...) }
+
+func (r *reader) report(err error) (*formats.Report, error) {
 	for i := range r.vulnerabilities {
-		if err := r.add(&findings, &r.vulnerabilities[i]); err != nil {
-			return nil, fmt.Errorf("vulnerabilities: %w", err)
-		}
+		r.add(&r.vulnerabilities[i])
 	}
-	report := &formats.Report{About: r.metadata.Component.about(), Verdict: verdict.Verdict{
-		Scanner: r.metadata.scanner(), ScannedAt: formats.Time(r.metadata.Timestamp), Vulnerabilities: findings.List(),
-	}}
+	report := &formats.Report{About: r.metadata.component.about(), Verdict: verdict.Verdict{
+		Scanner: r.metadata.scanner(), ScannedAt: formats.Time(r.metadata.timestamp), Vulnerabilities: r.findings.List(),
+	}, Warnings: r.findings.Warnings()}
 	if !slices.Contains(versions, r.version) {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("specification version %.20q is not known; what is understood of it is used", r.version))
 	}
@@ -192,11 +226,11 @@ func (r *reader) report() (*formats.Report, error) {
 	} else {
 		report.Warnings = append(report.Warnings, "no vulnerabilities in it: a CycloneDX document cannot say that somebody looked for them, so this does not show the image clean")
 	}
-	return report, nil
+	return formats.Finished(report, cmp.Or(err, r.findings.Err()))
 }
 
 // add makes one finding of v for each component that it affects.
-func (r *reader) add(findings *formats.Findings, v *vulnerability) error {
+func (r *reader) add(v *vulnerability) {
 	e := formats.Vulnerability{ID: v.ID, Own: v.own(), Scores: v.scores(), Published: v.Published}
 	if e.Published == "" {
 		e.Published = v.Created
@@ -209,20 +243,18 @@ func (r *reader) add(findings *formats.Findings, v *vulnerability) error {
 	}
 	if len(v.Affects) == 0 { // it says no more than that it is there
 		e.Package = "unknown"
-		return findings.Add(e)
+		r.findings.Add(e)
+		return
 	}
+	upgrades := v.upgrades()
 	for _, a := range v.Affects {
-		if a.unaffected() {
-			continue
-		}
-		if err := findings.Add(r.finding(e, v, a)); err != nil {
-			return err
+		if !a.unaffected() {
+			r.findings.Add(r.finding(e, upgrades, a))
 		}
 	}
-	return nil
 }
 
-func (r *reader) finding(e formats.Vulnerability, v *vulnerability, a affected) formats.Vulnerability {
+func (r *reader) finding(e formats.Vulnerability, upgrades [][]string, a affected) formats.Vulnerability {
 	c, known := r.components[a.Ref]
 	if !known {
 		// Another document's component: urn:cdx:…/1#pkg:npm/x@1, or the package URL alone.
@@ -245,7 +277,7 @@ func (r *reader) finding(e formats.Vulnerability, v *vulnerability, a affected) 
 	if e.Version == "" && len(a.Versions) > 0 {
 		e.Version = a.Versions[0].Version
 	}
-	e.Fixed = v.fixes(c.Name)
+	e.Fixed = fixes(upgrades, c.Name)
 	return e
 }
 
@@ -293,9 +325,16 @@ func (v *vulnerability) scores() []formats.Score {
 // upgrade is how Trivy puts fixed versions into words: the specification has no field for them.
 var upgrade = regexp.MustCompile(`Upgrade (\S+) to version ([^;]+)`)
 
-func (v *vulnerability) fixes(name string) []string {
+// maxUpgrades bounds the recommendations that are read of one vulnerability.
+const maxUpgrades = 1000
+
+func (v *vulnerability) upgrades() [][]string {
+	return upgrade.FindAllStringSubmatch(v.Recommendation, maxUpgrades)
+}
+
+func fixes(upgrades [][]string, name string) []string {
 	var fixed []string
-	for _, m := range upgrade.FindAllStringSubmatch(v.Recommendation, -1) {
+	for _, m := range upgrades {
 		if m[1] == name || strings.HasSuffix(m[1], ":"+name) || strings.HasSuffix(m[1], "/"+name) {
 			fixed = append(fixed, strings.Split(m[2], ",")...)
 		}

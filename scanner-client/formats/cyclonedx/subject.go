@@ -9,11 +9,14 @@ import (
 	"portcullis/scanner-client/verdict"
 )
 
+// naming are the properties that name the image.
+var naming = map[string]bool{"aquasecurity:trivy:ImageID": true, "aquasecurity:trivy:RepoDigest": true, "aquasecurity:trivy:RepoTag": true}
+
 // about says which image the document is about. Tools write it in their own ways: as the version, in
 // the package URL, or in properties.
 func (s *subject) about() formats.About {
 	var about formats.About
-	if s.Kind != "container" {
+	if s.kind != "container" {
 		return about
 	}
 	addDigest := func(text string) {
@@ -27,7 +30,7 @@ func (s *subject) about() formats.About {
 	addDigest(purl.Version)
 	// Tools leave the operating system out of the package URL when it is the usual one.
 	about.Platform = formats.Platform(cmp.Or(purl.Arguments.Get("os"), "linux"), purl.Arguments.Get("arch"), "")
-	for _, p := range s.Properties {
+	for _, p := range s.properties {
 		switch p.Name {
 		case "aquasecurity:trivy:ImageID":
 			about.ID = p.Value
@@ -56,11 +59,11 @@ func (m *metadata) scanner() verdict.Scanner {
 		Version string `json:"version"`
 	}
 	var tools []tool
-	if json.Unmarshal(m.Tools, &tools) != nil { // since 1.5 an object, with the tools as components
+	if json.Unmarshal(m.tools, &tools) != nil { // since 1.5 an object, with the tools as components
 		var grouped struct {
 			Components []tool `json:"components"`
 		}
-		if json.Unmarshal(m.Tools, &grouped) == nil {
+		if json.Unmarshal(m.tools, &grouped) == nil {
 			tools = grouped.Components
 		}
 	}

@@ -2,9 +2,8 @@
 package grype
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
-	"slices"
 
 	"portcullis/scanner-client/formats"
 	"portcullis/scanner-client/verdict"
@@ -14,10 +13,8 @@ import (
 // ignoredMatches and stays out.
 func Read(s *formats.Stream) (*formats.Report, error) {
 	r := &reader{stream: s}
-	if err := s.Object(r.field); err != nil {
-		return nil, err
-	}
-	return r.report()
+	err := s.Object(r.field)
+	return r.report(err)
 }
 
 type reader struct {
@@ -54,7 +51,8 @@ func (r *reader) field(key string) error {
 			if err := r.stream.Into(&m); err != nil {
 				return err
 			}
-			return r.findings.Add(m.entry())
+			r.findings.Add(m.entry())
+			return nil
 		})
 	case "source":
 		return r.source()
@@ -64,42 +62,38 @@ func (r *reader) field(key string) error {
 	return r.stream.Skip()
 }
 
-// source reads what was scanned. Its target is an object for images and a path for everything else.
+// source reads what was scanned. Its target is an object for images and a path for everything else. The
+// target repeats the image's own manifest and configuration, which may be of any size.
 func (r *reader) source() error {
-	var kind string
-	var target json.RawMessage
+	var kind, os, architecture, variant, manifest string
+	var about formats.About
+	target := map[string]any{
+		"imageID": &about.ID, "tags": &about.Tags, "repoDigests": &about.Digests, "manifestDigest": &manifest,
+		"os": &os, "architecture": &architecture, "variant": &variant,
+	}
 	err := r.stream.Object(func(key string) error {
 		switch key {
 		case "type":
 			return r.stream.Into(&kind)
 		case "target":
-			return r.stream.Into(&target)
+			return r.stream.Members(func(key string) error {
+				if field, wanted := target[key]; wanted {
+					return r.stream.Into(field)
+				}
+				return r.stream.Skip()
+			})
 		}
 		return r.stream.Skip()
 	})
-	if err != nil || kind != "image" {
+	if kind != "image" {
 		return err
 	}
-	var image struct {
-		ImageID        string   `json:"imageID"`
-		ManifestDigest string   `json:"manifestDigest"`
-		Tags           []string `json:"tags"`
-		RepoDigests    []string `json:"repoDigests"`
-		Architecture   string   `json:"architecture"`
-		OS             string   `json:"os"`
-		Variant        string   `json:"variant"`
+	if manifest != "" {
+		about.Digests = append(about.Digests, manifest)
 	}
-	if err := json.Unmarshal(target, &image); err != nil {
-		return errors.New("source.target is not what Grype writes about an image")
-	}
-	r.about = formats.About{
-		ID: image.ImageID, Digests: image.RepoDigests, Tags: image.Tags,
-		Platform: formats.Platform(image.OS, image.Architecture, image.Variant),
-	}
-	if image.ManifestDigest != "" {
-		r.about.Digests = append(slices.Clip(r.about.Digests), image.ManifestDigest)
-	}
-	return nil
+	about.Platform = formats.Platform(os, architecture, variant)
+	r.about = about
+	return err
 }
 
 type match struct {
@@ -188,19 +182,19 @@ func (v *vulnerability) scores() []formats.Score {
 	return scores
 }
 
-func (r *reader) report() (*formats.Report, error) {
-	if !r.matches {
-		return nil, errors.New("no list of matches; write the report with grype -o json")
+func (r *reader) report(err error) (*formats.Report, error) {
+	if err == nil && !r.matches {
+		err = errors.New("no list of matches; write the report with grype -o json")
 	}
 	report := &formats.Report{About: r.about, Verdict: verdict.Verdict{
 		Scanner: verdict.Scanner{Name: "Grype", Version: r.descriptor.Version}, ScannedAt: formats.Time(r.descriptor.Timestamp),
 		Scanned: []verdict.Kind{verdict.KindVulnerabilities}, Vulnerabilities: r.findings.List(),
-	}}
+	}, Warnings: r.findings.Warnings()}
 	if db := r.descriptor.DB; db != nil {
 		report.Verdict.Scanner.Database = db.Built
 		if db.Status.Built != "" {
 			report.Verdict.Scanner.Database = db.Status.Built
 		}
 	}
-	return report, nil
+	return formats.Finished(report, cmp.Or(err, r.findings.Err()))
 }

@@ -3,6 +3,7 @@
 package harbor
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -42,21 +43,19 @@ func Read(s *formats.Stream) (*formats.Report, error) {
 				if err := s.Into(&v); err != nil {
 					return err
 				}
-				return findings.Add(v.entry())
+				findings.Add(v.entry())
+				return nil
 			})
 		}
 		return s.Skip()
 	})
-	if err != nil {
-		return nil, err
-	}
-	if !listed {
-		return nil, errors.New("no list of vulnerabilities; it is not a vulnerability report")
+	if err == nil && !listed {
+		err = errors.New("no list of vulnerabilities; it is not a vulnerability report")
 	}
 	report := &formats.Report{Verdict: verdict.Verdict{
 		Scanner: verdict.Scanner{Name: scanner.Name, Version: scanner.Version}, ScannedAt: formats.Time(generatedAt),
 		Scanned: []verdict.Kind{verdict.KindVulnerabilities}, Vulnerabilities: findings.List(),
-	}}
+	}, Warnings: findings.Warnings()}
 	if report.Verdict.Scanner.Name == "" {
 		report.Verdict.Scanner.Name = "Harbor adapter"
 	}
@@ -65,7 +64,7 @@ func Read(s *formats.Stream) (*formats.Report, error) {
 	} else if artifact.Repository != "" && artifact.Tag != "" {
 		report.About.Tags = []string{artifact.Repository + ":" + artifact.Tag}
 	}
-	return report, nil
+	return formats.Finished(report, cmp.Or(err, findings.Err()))
 }
 
 type vulnerability struct {

@@ -2,6 +2,7 @@
 package osvscanner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,16 +17,15 @@ import (
 // the file that the report is in.
 func Read(s *formats.Stream) (*formats.Report, error) {
 	r := &reader{stream: s}
-	if err := s.Object(r.field); err != nil {
-		return nil, err
+	err := s.Object(r.field)
+	if err == nil && !r.results {
+		err = errors.New("no list of results; write the report with osv-scanner scan image --format json")
 	}
-	if !r.results {
-		return nil, errors.New("no list of results; write the report with osv-scanner scan image --format json")
-	}
-	return &formats.Report{Verdict: verdict.Verdict{
+	report := &formats.Report{Verdict: verdict.Verdict{
 		Scanner: verdict.Scanner{Name: "OSV-Scanner"}, Scanned: []verdict.Kind{verdict.KindVulnerabilities},
 		Vulnerabilities: r.findings.List(),
-	}}, nil
+	}, Warnings: r.findings.Warnings()}
+	return formats.Finished(report, cmp.Or(err, r.findings.Err()))
 }
 
 type reader struct {
@@ -49,6 +49,13 @@ func (r *reader) source() error {
 		Type string `json:"type"`
 	}
 	var packages []entry
+	records := 0
+	add := func() {
+		for _, p := range packages {
+			p.add(&r.findings, source.Path)
+		}
+		packages, records = packages[:0], 0
+	}
 	err := r.stream.Object(func(key string) error {
 		switch key {
 		case "source":
@@ -56,23 +63,18 @@ func (r *reader) source() error {
 		case "packages":
 			return r.stream.Array(func() error {
 				p, err := r.packageEntry()
-				if len(p.records) > 0 {
-					packages = append(packages, p)
+				packages = append(packages, p)
+				// What the packages were found in stands above, as OSV-Scanner writes it.
+				if records += 1 + len(p.records); records >= verdict.MaxFindings {
+					add()
 				}
 				return err
 			})
 		}
 		return r.stream.Skip()
 	})
-	if err != nil {
-		return err
-	}
-	for _, p := range packages {
-		if err := p.add(&r.findings, source.Path); err != nil {
-			return err
-		}
-	}
-	return nil
+	add()
+	return err
 }
 
 // entry is one package with what is known against it.
@@ -109,10 +111,11 @@ func (r *reader) packageEntry() (entry, error) {
 				if err := r.stream.Into(&v); err != nil {
 					return err
 				}
-				if len(p.records) == verdict.MaxFindings {
-					return fmt.Errorf("more than %d vulnerabilities of one package", verdict.MaxFindings)
-				}
-				if v.Withdrawn == "" {
+				switch {
+				case v.Withdrawn != "":
+				case len(p.records) == verdict.MaxFindings:
+					r.findings.Miss(fmt.Errorf("more than %d vulnerabilities of one package", verdict.MaxFindings))
+				default:
 					p.records = append(p.records, v.record())
 				}
 				return nil
@@ -214,7 +217,7 @@ func (a *affected) worst() string {
 func (v *vulnerability) aliases() []string { return slices.Concat(v.Aliases, v.Upstream) }
 
 // add makes one finding of each group of records: the same weakness, in the words of several databases.
-func (p *entry) add(findings *formats.Findings, path string) error {
+func (p *entry) add(findings *formats.Findings, path string) {
 	group := map[string]int{}
 	for i := range p.groups {
 		for _, id := range p.groups[i].IDs {
@@ -238,11 +241,8 @@ func (p *entry) add(findings *formats.Findings, path string) error {
 			}
 		}
 		finding.Path = path
-		if err := findings.Add(finding); err != nil {
-			return err
-		}
+		findings.Add(finding)
 	}
-	return nil
 }
 
 // joined makes one finding of records about the same weakness.

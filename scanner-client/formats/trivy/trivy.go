@@ -2,6 +2,7 @@
 package trivy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,10 +21,8 @@ const schema = 2
 // report shows it: vulnerabilities by a result about packages, secrets by a secret.
 func Read(s *formats.Stream) (*formats.Report, error) {
 	r := &reader{stream: s, known: map[verdict.Secret]bool{}}
-	if err := s.Object(r.field); err != nil {
-		return nil, err
-	}
-	return r.report()
+	err := s.Object(r.field)
+	return r.report(err)
 }
 
 type reader struct {
@@ -46,10 +45,10 @@ type reader struct {
 // metadata is the part that says which image was scanned. The rest, such as the build history with
 // whatever passwords it holds, is not read.
 type metadata struct {
-	ImageID     string
-	RepoTags    []string
-	RepoDigests []string
-	ImageConfig struct{ Architecture, OS, Variant string }
+	ImageID                   string
+	RepoTags                  []string
+	RepoDigests               []string
+	architecture, os, variant string
 }
 
 func (r *reader) field(key string) error {
@@ -65,10 +64,36 @@ func (r *reader) field(key string) error {
 	case "Trivy":
 		return r.stream.Into(&r.trivy)
 	case "Metadata":
-		return r.stream.Into(&r.metadata)
+		return r.stream.Object(r.image)
 	case "Results":
 		r.results = true
 		return r.stream.Array(r.result)
+	}
+	return r.stream.Skip()
+}
+
+// image reads which image was scanned, name by name: the rest of it is the image's own configuration, which
+// may be of any size.
+func (r *reader) image(key string) error {
+	switch key {
+	case "ImageID":
+		return r.stream.Into(&r.metadata.ImageID)
+	case "RepoTags":
+		return r.stream.Into(&r.metadata.RepoTags)
+	case "RepoDigests":
+		return r.stream.Into(&r.metadata.RepoDigests)
+	case "ImageConfig":
+		return r.stream.Object(func(key string) error {
+			switch strings.ToLower(key) {
+			case "architecture":
+				return r.stream.Into(&r.metadata.architecture)
+			case "os":
+				return r.stream.Into(&r.metadata.os)
+			case "variant":
+				return r.stream.Into(&r.metadata.variant)
+			}
+			return r.stream.Skip()
+		})
 	}
 	return r.stream.Skip()
 }
@@ -92,11 +117,12 @@ func (r *reader) result() error {
 				if err := r.stream.Into(&v); err != nil {
 					return err
 				}
-				if len(found) == verdict.MaxFindings {
-					return fmt.Errorf("more than %d vulnerabilities", verdict.MaxFindings)
-				}
 				if v.Status != "not_affected" {
 					found = append(found, v.entry())
+				}
+				if len(found) == verdict.MaxFindings { // what the result is about stands above, as Trivy writes it
+					r.add(target, kind, found)
+					found = found[:0]
 				}
 				return nil
 			})
@@ -106,19 +132,24 @@ func (r *reader) result() error {
 				if err := r.stream.Into(&found); err != nil {
 					return err
 				}
-				if len(secrets) == verdict.MaxFindings {
-					return fmt.Errorf("more than %d secrets", verdict.MaxFindings)
-				}
 				secrets = append(secrets, found)
+				if len(secrets) == verdict.MaxFindings {
+					r.addSecrets(target, secrets)
+					secrets = secrets[:0]
+				}
 				return nil
 			})
 		}
 		return r.stream.Skip()
 	})
-	if err != nil {
-		return err
-	}
-	r.packages = r.packages || class == "os-pkgs" || class == "lang-pkgs" || len(found) > 0
+	r.packages = r.packages || class == "os-pkgs" || class == "lang-pkgs"
+	r.add(target, kind, found)
+	r.addSecrets(target, secrets)
+	return err
+}
+
+func (r *reader) add(target, kind string, found []formats.Vulnerability) {
+	r.packages = r.packages || len(found) > 0
 	for _, v := range found {
 		if v.Type == "" {
 			v.Type = formats.TypeOf(kind)
@@ -126,11 +157,8 @@ func (r *reader) result() error {
 		if v.Path == "" && !collective[target] {
 			v.Path = target
 		}
-		if err := r.findings.Add(v); err != nil {
-			return err
-		}
+		r.findings.Add(v)
 	}
-	return r.addSecrets(target, secrets)
 }
 
 // collective are targets that stand for many files, each named by its own package.
@@ -185,17 +213,21 @@ func (v *vulnerability) entry() formats.Vulnerability {
 	return e
 }
 
-func (r *reader) report() (*formats.Report, error) {
+func (r *reader) report(err error) (*formats.Report, error) {
+	secrets := verdict.Worst(r.secrets, func(s *verdict.Secret) verdict.Severity { return s.Level })
+	if len(secrets) < len(r.secrets) {
+		r.findings.Miss(verdict.ErrCut)
+	}
 	report := &formats.Report{About: r.metadata.about(), Verdict: verdict.Verdict{
 		Scanner: verdict.Scanner{Name: "Trivy", Version: r.trivy.Version}, ScannedAt: formats.Time(r.createdAt),
-		Vulnerabilities: r.findings.List(), Secrets: r.secrets,
-	}}
+		Vulnerabilities: r.findings.List(), Secrets: secrets,
+	}, Warnings: r.findings.Warnings()}
 	if report.About.NamesNothing() && r.kind == "container_image" && r.name != "" {
 		report.About.Tags = []string{r.name}
 	}
 	if r.schema != schema {
-		if !r.results {
-			return nil, fmt.Errorf("schema version %d is not known, and there are no Results in it; make the report with a Trivy that writes version %d", r.schema, schema)
+		if err == nil && !r.results {
+			err = fmt.Errorf("schema version %d is not known, and there are no Results in it; make the report with a Trivy that writes version %d", r.schema, schema)
 		}
 		report.Warnings = append(report.Warnings, fmt.Sprintf("schema version %d is not known; what is understood of it is used", r.schema))
 	}
@@ -208,13 +240,13 @@ func (r *reader) report() (*formats.Report, error) {
 	if len(report.Verdict.Scanned) == 0 {
 		report.Warnings = append(report.Warnings, "no result about packages and no secret: Trivy does not say what it looked for, so this does not show the image clean")
 	}
-	return report, nil
+	return formats.Finished(report, cmp.Or(err, r.findings.Err()))
 }
 
 func (m *metadata) about() formats.About {
 	return formats.About{
 		ID: m.ImageID, Digests: slices.Clip(m.RepoDigests), Tags: slices.Clip(m.RepoTags),
-		Platform: formats.Platform(m.ImageConfig.OS, m.ImageConfig.Architecture, m.ImageConfig.Variant),
+		Platform: formats.Platform(m.os, m.architecture, m.variant),
 	}
 }
 
@@ -226,23 +258,22 @@ type secret struct {
 	Severity string
 }
 
-func (r *reader) addSecrets(target string, secrets []secret) error {
+func (r *reader) addSecrets(target string, secrets []secret) {
 	for _, s := range secrets {
 		if s.RuleID == "" && s.Category == "" {
-			return errors.New("secret without a RuleID")
+			r.findings.Miss(errors.New("secret without a RuleID"))
+			continue
 		}
-		if len(target) > formats.MaxText || len(s.RuleID) > formats.MaxText {
-			return fmt.Errorf("secret with a text of more than %d bytes", formats.MaxText)
-		}
-		found := verdict.Secret{Path: target, Rule: s.RuleID, Type: secretType(s.Category, s.RuleID), Level: formats.Severity(s.Severity)}
+		found := verdict.Secret{Path: formats.Shorten(target), Rule: formats.Shorten(s.RuleID), Type: secretType(s.Category, s.RuleID), Level: formats.Severity(s.Severity)}
 		if r.known[found] { // the same rule, twice in one file
 			continue
 		}
 		r.known[found] = true
-		if len(r.secrets) == verdict.MaxFindings {
-			return fmt.Errorf("more than %d secrets", verdict.MaxFindings)
+		if len(r.secrets) == 2*verdict.MaxFindings {
+			r.findings.Miss(verdict.ErrCut)
+			r.secrets = verdict.Worst(r.secrets, func(s *verdict.Secret) verdict.Severity { return s.Level })
+			clear(r.known)
 		}
 		r.secrets = append(r.secrets, found)
 	}
-	return nil
 }

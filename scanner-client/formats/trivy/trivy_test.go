@@ -12,6 +12,7 @@ import (
 	"portcullis/scanner-client/formats"
 	"portcullis/scanner-client/formats/formatstest"
 	"portcullis/scanner-client/formats/trivy"
+	"portcullis/scanner-client/verdict"
 )
 
 func TestReportsAreReadAsTheGoldenFilesSay(t *testing.T) { formatstest.Golden(t, trivy.Read) }
@@ -23,6 +24,37 @@ func FuzzRead(f *testing.F) { formatstest.Fuzz(f, trivy.Read) }
 func TestAnUnknownSchemaWithoutResultsIsNotClean(t *testing.T) {
 	_, err := trivy.Read(formats.NewStream(strings.NewReader(`{"SchemaVersion": 9, "Findings": []}`), 1<<20))
 	require.ErrorContains(t, err, "schema version 9 is not known, and there are no Results in it")
+}
+
+func TestAnImageWithHugeLabelsOrManySecretsIsNotLost(t *testing.T) {
+	huge := strings.Repeat("x", 2*formats.MaxValue)
+	report, err := trivy.Read(formats.NewStream(strings.NewReader(`{"SchemaVersion": 2, "Metadata": {"ImageID": "sha256:00", "ImageConfig": {"config": {"Labels": {"a": "`+huge+`"}}, "os": "linux", "architecture": "arm64"}},
+		"Results": [{"Class": "os-pkgs", "Vulnerabilities": [{"VulnerabilityID": "CVE-2024-0001", "PkgName": "p"}]}]}`), 1<<30))
+	require.NoError(t, err)
+	require.Equal(t, formats.About{ID: "sha256:00", Platform: "linux/arm64"}, report.About)
+	require.Len(t, report.Verdict.Vulnerabilities, 1)
+
+	mild := strings.Repeat(`{"RuleID": "r", "Category": "x", "Severity": "LOW"},`, 5)
+	var many strings.Builder
+	for i := range verdict.MaxFindings / 2 {
+		fmt.Fprintf(&many, `{"Target": "/%d", "Class": "secret", "Secrets": [%s {"RuleID": "a", "Severity": "LOW"}, {"RuleID": "b", "Severity": "LOW"}]},`, i, mild)
+	}
+	report, err = trivy.Read(formats.NewStream(strings.NewReader(`{"SchemaVersion": 2, "Metadata": {"ImageID": "sha256:00"}, "Results": [`+many.String()+
+		`{"Target": "/key", "Class": "secret", "Secrets": [{"RuleID": "private-key", "Severity": "CRITICAL"}]}]}`), 1<<30))
+	require.ErrorIs(t, err, verdict.ErrCut)
+	require.Equal(t, "sha256:00", report.About.ID)
+	require.Empty(t, report.Verdict.Scanned)
+	require.Len(t, report.Verdict.Secrets, verdict.MaxFindings)
+	require.Equal(t, "private-key", report.Verdict.Secrets[0].Rule)
+}
+
+func TestWhatATruncatedReportHasFoundIsNotLost(t *testing.T) {
+	report, err := trivy.Read(formats.NewStream(strings.NewReader(`{"SchemaVersion": 2, "Metadata": {"ImageID": "sha256:00"},
+		"Results": [{"Class": "os-pkgs", "Vulnerabilities": [{"VulnerabilityID": "CVE-2024-0001", "PkgName": "p"}, {"Vuln`), 1<<20))
+	require.ErrorIs(t, err, formats.ErrTruncated)
+	require.Equal(t, "sha256:00", report.About.ID)
+	require.Len(t, report.Verdict.Vulnerabilities, 1)
+	require.Empty(t, report.Verdict.Scanned)
 }
 
 // large writes a report of about size bytes, of entries like real ones, without ever holding it.
