@@ -48,7 +48,7 @@ func Main(m *testing.M) {
 }
 
 // Postgres names a new, empty database in the cluster that the tests of this package share.
-func Postgres(t *testing.T) (url string) {
+func Postgres(t testing.TB) (url string) {
 	t.Helper()
 	cluster, err := shared()
 	require.NoError(t, err, "a real PostgreSQL 15 is needed: apt-get install postgresql")
@@ -155,7 +155,7 @@ func (c *Cluster) run(program string, arguments ...string) error {
 }
 
 // Database makes an empty database and names it.
-func (c *Cluster) Database(t *testing.T) (address string) {
+func (c *Cluster) Database(t testing.TB) (address string) {
 	t.Helper()
 	ctx := context.Background()
 	connection, err := pgx.Connect(ctx, c.url("postgres"))

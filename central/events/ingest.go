@@ -1,0 +1,163 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"github.com/sirupsen/logrus"
+
+	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/rpc"
+	"portcullis/central/store"
+)
+
+const (
+	maxDecisions = 1000 // in one upload
+	maxSpool     = 128  // bytes of a spool's name
+	// maxQueue bounds the uploads that wait. A node whose upload is refused keeps it and tries again.
+	maxQueue = 64
+	// maxGroup bounds the uploads that one transaction counts.
+	maxGroup = 8
+	// sharedWriters is how many transactions count at a time where the database takes more than one.
+	sharedWriters = 2
+)
+
+// upload is a batch that waits to be counted.
+type upload struct {
+	batch store.Batch
+	done  chan counted
+}
+
+type counted struct {
+	through int64
+	err     error
+}
+
+// Ingest counts what a node uploaded and returns up to which record central has the spool. Of a
+// decision that makes no sense it takes note and goes on: it would come again for ever.
+func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullisv1.UploadDecisionsRequest) (int64, error) {
+	if err := checkUpload(request); err != nil {
+		return 0, err
+	}
+	node, err := s.options.Nodes.EventNode(ctx, nodeID)
+	if err != nil {
+		return 0, fmt.Errorf("node %s: %w", nodeID, err)
+	}
+	batch := store.Batch{Node: node, Spool: request.GetSpool(), After: request.GetAfter(), Through: request.GetThrough()}
+	refused := 0
+	var why error
+	for i, folded := range request.GetDecisions() {
+		d, err := decision(folded, s.options.Now())
+		if err != nil {
+			refused++
+			why = fmt.Errorf("decision %d: %w", i, err)
+			continue
+		}
+		batch.Decisions = append(batch.Decisions, d)
+	}
+	known, err := s.count(ctx, batch)
+	if err != nil || known != batch.Through {
+		return known, err
+	}
+	if refused > 0 {
+		s.decisions.WithLabelValues("refused").Add(float64(refused))
+		s.options.Log.WithError(why).WithFields(logrus.Fields{"node": nodeID, "refused": refused}).Warn("decisions of a node make no sense and were left out")
+	}
+	return known, nil
+}
+
+func checkUpload(r *portcullisv1.UploadDecisionsRequest) error {
+	var problems []*portcullisv1.FieldProblem
+	if r.GetSpool() == "" || len(r.GetSpool()) > maxSpool {
+		problems = append(problems, rpc.Problem("spool", "has %d bytes; name the spool by 1 to %d", len(r.GetSpool()), maxSpool))
+	}
+	if r.GetAfter() < 0 || r.GetThrough() < r.GetAfter() {
+		problems = append(problems, rpc.Problem("through", "%d is not a record after %d", r.GetThrough(), r.GetAfter()))
+	}
+	if n := len(r.GetDecisions()); n > maxDecisions || int64(n) > r.GetThrough()-r.GetAfter() {
+		problems = append(problems, rpc.Problem("decisions", "are %d; send at most %d, and no more than records", n, maxDecisions))
+	}
+	if problems != nil {
+		return rpc.Invalid(problems...)
+	}
+	return nil
+}
+
+// count waits until the batch is counted, together with others that are waiting.
+func (s *Service) count(ctx context.Context, batch store.Batch) (int64, error) {
+	u := &upload{batch: batch, done: make(chan counted, 1)}
+	s.mu.Lock()
+	if len(s.queue) >= maxQueue {
+		s.mu.Unlock()
+		return 0, connect.NewError(connect.CodeUnavailable, errors.New("central is counting the decisions of other nodes; try again later"))
+	}
+	s.queue = append(s.queue, u)
+	if s.writers < s.maxWriters() {
+		s.writers++
+		s.writing.Go(s.write)
+	}
+	s.mu.Unlock()
+	select {
+	case c := <-u.done:
+		return c.through, c.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+func (s *Service) maxWriters() int {
+	if s.store.Shared() {
+		return sharedWriters
+	}
+	return 1
+}
+
+// write counts until nothing is waiting. No upload's context counts: the transaction is everyone's.
+func (s *Service) write() {
+	for {
+		s.mu.Lock()
+		group := s.queue[:min(len(s.queue), maxGroup)]
+		s.queue = s.queue[len(group):]
+		if len(group) == 0 {
+			s.queue = nil
+			s.writers--
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		s.writeGroup(group)
+	}
+}
+
+func (s *Service) writeGroup(group []*upload) {
+	batches := make([]store.Batch, len(group))
+	for i, u := range group {
+		batches[i] = u.batch
+	}
+	through, err := s.store.AddDecisions(context.Background(), s.options.Now(), batches)
+	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnavailable) {
+		for _, u := range group { // one may be at fault, and the others are not to suffer for it
+			s.writeGroup([]*upload{u})
+		}
+		return
+	}
+	for i, u := range group {
+		if err != nil {
+			u.done <- counted{err: err}
+			continue
+		}
+		if through[i] == u.batch.Through {
+			s.decisions.WithLabelValues("counted").Add(float64(total(u.batch)))
+		}
+		u.done <- counted{through: through[i]}
+	}
+}
+
+func total(b store.Batch) (sum int64) {
+	for _, d := range b.Decisions {
+		sum += d.Count
+	}
+	return sum
+}

@@ -1,0 +1,379 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is decisions of one action, of one policy, on one image, for one container of a node.
+type Event struct {
+	Decision // Findings are not read
+	ID       string
+	Node     EventNode
+	Position EventPosition
+}
+
+// EventFilter narrows the events; what is empty does not.
+type EventFilter struct {
+	Actions    []int
+	Severities []int
+	Templates  []string
+	Policies   []string
+	Nodes      []string // names or IDs
+	Clusters   []string
+	Namespaces []string
+	Address    string // of the node or the pod
+	Image      string // part of the name, any case
+	ImageID    string
+	Pod        string // part of the name, any case
+	Container  string // part of the name, any case
+	Finding    string
+	From, To   time.Time // of the last occurrence; To is not included
+}
+
+// EventOrder is how a list of events is sorted.
+type EventOrder struct {
+	ByCount   bool // else by the last time
+	Ascending bool
+}
+
+// EventPosition is where in a list an event stands.
+type EventPosition struct {
+	Value int64 `json:"v"` // count or last time
+	Event int64 `json:"e"`
+}
+
+// EventID is how the API names an event.
+func EventID(id int64) string { return fmt.Sprintf("%016x", id) }
+
+// ParseEventID returns ErrNotFound for what is not an ID.
+func ParseEventID(id string) (int64, error) {
+	number, err := strconv.ParseInt(id, 16, 64)
+	if err != nil || EventID(number) != id {
+		return 0, fmt.Errorf("event %q: %w", id, ErrNotFound)
+	}
+	return number, nil
+}
+
+func (o EventOrder) column() string {
+	if o.ByCount {
+		return "c.count"
+	}
+	return "c.last_time"
+}
+
+// by sorts by the order's column and then by event.
+func (o EventOrder) by() string {
+	direction := " DESC"
+	if o.Ascending {
+		direction = ""
+	}
+	return " ORDER BY " + o.column() + direction + ", c.event" + direction
+}
+
+// after asks for what follows the position.
+func (o EventOrder) after(w *where, p *EventPosition) {
+	if p == nil {
+		return
+	}
+	comparison := " < "
+	if o.Ascending {
+		comparison = " > "
+	}
+	w.add("(" + o.column() + ", c.event)" + comparison + "(" + w.arg(p.Value) + ", " + w.arg(p.Event) + ")")
+}
+
+// likeEscaper makes a text match itself.
+var likeEscaper = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
+
+func (w *where) contains(column, part string) {
+	if part != "" {
+		w.add(column + " LIKE " + w.arg("%"+likeEscaper.Replace(strings.ToLower(part))+"%") + " ESCAPE '!'")
+	}
+}
+
+// among asks that the column is in what a query of another table finds.
+func (w *where) among(column, query string, inner func()) {
+	outside := w.clauses
+	w.clauses = nil
+	inner()
+	inside := w.sql()
+	w.clauses = append(outside, column+" IN ("+query+inside+")")
+}
+
+// ofEvents adds what the filter asks of the table events.
+func (f EventFilter) ofEvents(w *where) {
+	w.in("e.action", anys(f.Actions))
+	w.in("e.severity", anys(f.Severities))
+	w.in("e.template", anys(f.Templates))
+	w.in("e.policy", anys(f.Policies))
+	w.in("e.namespace", anys(f.Namespaces))
+	if len(f.Nodes) > 0 || len(f.Clusters) > 0 {
+		w.among("e.node_id", "SELECT node_id FROM event_nodes", func() {
+			if names := anys(f.Nodes); len(names) > 0 {
+				w.add("(name IN (" + w.list(names) + ") OR node_id IN (" + w.list(names) + "))")
+			}
+			w.in("cluster", anys(f.Clusters))
+		})
+	}
+	if f.Address != "" {
+		w.add("(e.pod_address = " + w.arg(f.Address) + " OR e.node_id IN (SELECT node_id FROM event_node_addresses WHERE address = " + w.arg(f.Address) + "))")
+	}
+	if f.Image != "" || f.ImageID != "" {
+		w.among("e.image", "SELECT id FROM event_images", func() {
+			w.contains("folded", f.Image)
+			if f.ImageID != "" {
+				w.add("image_id = " + w.arg(f.ImageID))
+			}
+		})
+	}
+	w.contains("lower(e.pod)", f.Pod)
+	w.contains("lower(e.container)", f.Container)
+	if f.Finding != "" {
+		w.add("e.evidence IN (SELECT evidence FROM event_findings WHERE finding = " + w.arg(strings.ToLower(f.Finding)) + ")")
+	}
+}
+
+// ofTimes adds what the filter asks of the table event_counts.
+func (f EventFilter) ofTimes(w *where) {
+	if !f.From.IsZero() {
+		w.add("c.last_time >= " + w.arg(Micros(f.From)))
+	}
+	if !f.To.IsZero() {
+		w.add("c.last_time < " + w.arg(Micros(f.To)))
+	}
+}
+
+// CountEvents counts those that the filter lets through, but no further than most.
+func (tx *Tx) CountEvents(ctx context.Context, f EventFilter, most int) (int, error) {
+	times, all := &where{}, &where{}
+	f.ofTimes(times)
+	f.ofEvents(all)
+	query := "SELECT 1 FROM events e"
+	switch {
+	case len(all.clauses) == 0:
+		query, all = "SELECT 1 FROM event_counts c", times
+	case len(times.clauses) > 0:
+		query += " JOIN event_counts c ON c.event = e.id"
+		f.ofTimes(all)
+	}
+	var count int
+	err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM ("+query+all.sql()+" LIMIT "+all.arg(most)+") AS counted", all.args...).Scan(&count)
+	return count, err
+}
+
+// Events returns at most limit events after the position, and how many there are in all, counted no
+// further than most.
+func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after *EventPosition, limit, most int) ([]Event, int, error) {
+	count, err := tx.CountEvents(ctx, f, most)
+	if err != nil || count == 0 {
+		return nil, count, err
+	}
+	w := &where{}
+	page := ""
+	if few := count < most; few {
+		// The few are found by their index and sorted.
+		f.ofEvents(w)
+		page = "WITH few AS MATERIALIZED (SELECT e.id FROM events e" + w.sql() + ") SELECT c.event FROM few CROSS JOIN event_counts c"
+		w.clauses = []string{"c.event = few.id"}
+	} else {
+		// Where there are many, going along the order finds a page soon. CROSS JOIN keeps SQLite to it.
+		page = "SELECT c.event FROM event_counts c CROSS JOIN events e"
+		w.add("e.id = c.event")
+		f.ofEvents(w)
+	}
+	f.ofTimes(w)
+	order.after(w, after)
+	events, err := tx.events(ctx, page+w.sql()+order.by()+" LIMIT "+w.arg(limit), order, w.args)
+	return events, count, err
+}
+
+// Event returns ErrNotFound when there is none of that ID.
+func (tx *Tx) Event(ctx context.Context, id string) (Event, error) {
+	number, err := ParseEventID(id)
+	if err != nil {
+		return Event{}, err
+	}
+	events, err := tx.events(ctx, "SELECT CAST($1 AS BIGINT) AS event", EventOrder{}, []any{number})
+	if err == nil && len(events) == 0 {
+		err = fmt.Errorf("event %q: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return Event{}, err
+	}
+	return events[0], nil
+}
+
+// EventsOf returns those of the IDs, at most 400, that the filter lets through, the oldest first.
+func (tx *Tx) EventsOf(ctx context.Context, ids []string, f EventFilter) ([]Event, error) {
+	w := &where{}
+	var numbers []any
+	for _, id := range ids {
+		if number, err := ParseEventID(id); err == nil && len(numbers) < newestTold {
+			numbers = append(numbers, number)
+		}
+	}
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	w.in("e.id", numbers)
+	w.add("c.event = e.id")
+	f.ofEvents(w)
+	f.ofTimes(w)
+	return tx.events(ctx, "SELECT c.event FROM events e CROSS JOIN event_counts c"+w.sql(), EventOrder{Ascending: true}, w.args)
+}
+
+// events reads the events of a page, which is a query of their IDs.
+func (tx *Tx) events(ctx context.Context, page string, order EventOrder, args []any) ([]Event, error) {
+	scan := func(row scanner) (Event, error) { return scanEvent(row, order) }
+	return collect(ctx, tx, scan, "WITH page AS MATERIALIZED ("+page+`)
+		SELECT e.id, e.action, e.severity, e.template, e.policy, e.namespace, e.pod, e.pod_uid, e.pod_address, e.container,
+			i.name, i.image_id, i.registry, v.detail, n.node_id, n.name, n.cluster, n.addresses,
+			c.count, c.first_time, c.last_time, c.operation, c.revision
+		FROM page CROSS JOIN events e JOIN event_counts c ON c.event = e.id JOIN event_images i ON i.id = e.image
+			JOIN event_evidence v ON v.id = e.evidence JOIN event_nodes n ON n.node_id = e.node_id
+		WHERE e.id = page.event`+order.by(), args...)
+}
+
+func scanEvent(row scanner, order EventOrder) (Event, error) {
+	var e Event
+	var first, last int64
+	var addresses string
+	err := row.Scan(&e.Position.Event, &e.Action, &e.Severity, &e.Template, &e.Policy, &e.Namespace, &e.Pod, &e.PodUID, &e.PodAddress, &e.Container,
+		&e.Image, &e.ImageID, &e.Registry, &e.Evidence, &e.Node.ID, &e.Node.Name, &e.Node.Cluster, &addresses,
+		&e.Count, &first, &last, &e.Operation, &e.Revision)
+	if addresses != "" {
+		e.Node.Addresses = strings.Split(addresses, ",")
+	}
+	e.ID, e.First, e.Last = EventID(e.Position.Event), FromMicros(first), FromMicros(last)
+	e.Position.Value = last
+	if order.ByCount {
+		e.Position.Value = e.Count
+	}
+	return e, err
+}
+
+// EventTotals are decisions by action.
+type EventTotals struct{ Alerted, Blocked int64 }
+
+func (t *EventTotals) add(action int, count int64) {
+	if action == 2 {
+		t.Blocked += count
+	} else {
+		t.Alerted += count
+	}
+}
+
+// EventTrend is how many decisions there were in the quarter of an hour that began at Start.
+type EventTrend struct {
+	Start time.Time
+	EventTotals
+}
+
+type trendRow struct {
+	bucket, count int64
+	action        int
+}
+
+func scanTrend(row scanner) (r trendRow, err error) {
+	err = row.Scan(&r.bucket, &r.action, &r.count)
+	return r, err
+}
+
+// Trend returns the totals of all that is kept, and of each quarter of an hour since from.
+func (tx *Tx) Trend(ctx context.Context, from time.Time) (totals EventTotals, trend []EventTrend, err error) {
+	all, err := collect(ctx, tx, scanTrend, "SELECT 0, action, CAST(SUM(count) AS BIGINT) FROM event_trend GROUP BY action")
+	if err != nil {
+		return totals, nil, err
+	}
+	for _, r := range all {
+		totals.add(r.action, r.count)
+	}
+	rows, err := collect(ctx, tx, scanTrend, "SELECT bucket, action, count FROM event_trend WHERE bucket >= $1 ORDER BY bucket", from.Unix()/trendSeconds)
+	for _, r := range rows {
+		one := EventTrend{Start: time.Unix(r.bucket*trendSeconds, 0).UTC()}
+		one.add(r.action, r.count)
+		trend = append(trend, one)
+	}
+	return totals, trend, err
+}
+
+// PolicyHits counts the decisions of each policy since the full hour before from.
+func (tx *Tx) PolicyHits(ctx context.Context, from time.Time) (map[string]int64, error) {
+	type hit struct {
+		policy string
+		count  int64
+	}
+	hits := map[string]int64{}
+	rows, err := collect(ctx, tx, func(row scanner) (h hit, err error) {
+		err = row.Scan(&h.policy, &h.count)
+		return h, err
+	}, "SELECT policy, CAST(SUM(count) AS BIGINT) FROM event_policy_hits WHERE hour >= $1 GROUP BY policy", from.Unix()/hitSeconds)
+	for _, h := range rows {
+		hits[h.policy] = h.count
+	}
+	return hits, err
+}
+
+// sweepBatch is how many rows one sweep deletes at most: others are waiting to write.
+const sweepBatch = 500
+
+// SweepEvents deletes some of what is older than before, and says whether there is more.
+func (s *Store) SweepEvents(ctx context.Context, before, now time.Time) (deleted int, more bool, err error) {
+	err = s.run(ctx, s.write, s.dialect.waiting(), func(tx *Tx) error {
+		deleted, err = tx.sweepEvents(ctx, before)
+		if err != nil || deleted > 0 {
+			return err
+		}
+		return tx.sweepShared(ctx, before, now)
+	})
+	return deleted, deleted > 0, err
+}
+
+func (tx *Tx) sweepEvents(ctx context.Context, before time.Time) (int, error) {
+	// Whether it is old is asked twice: on PostgreSQL it may have been counted on meanwhile.
+	ids, err := collect(ctx, tx, func(row scanner) (id any, err error) {
+		var number int64
+		err = row.Scan(&number)
+		return number, err
+	}, `DELETE FROM event_counts WHERE last_time < $1 AND event IN
+		(SELECT event FROM event_counts WHERE last_time < $1 ORDER BY last_time LIMIT $2) RETURNING event`, Micros(before), sweepBatch)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return len(ids), inChunks(ids, func(some []any) error {
+		for _, table := range []string{"events WHERE id", "notification_outbox WHERE event"} {
+			w := &where{}
+			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" IN ("+w.list(some)+")", w.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sweepShared deletes what no event needs any more and what was not used for two days; a transaction
+// that began to use it before is over by then.
+func (tx *Tx) sweepShared(ctx context.Context, before, now time.Time) error {
+	unused := Micros(now.Add(-2 * useAgain))
+	var failures []error
+	for _, sweep := range []struct {
+		query string
+		limit int64
+	}{
+		{"DELETE FROM event_trend WHERE bucket < $1", before.Unix() / trendSeconds},
+		{"DELETE FROM event_policy_hits WHERE hour < $1", before.Unix() / hitSeconds},
+		{"DELETE FROM event_spools WHERE update_time < $1", Micros(before)},
+		{"DELETE FROM event_images WHERE use_time < $1 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.image = event_images.id)", unused},
+		{"DELETE FROM event_evidence WHERE use_time < $1 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.evidence = event_evidence.id)", unused},
+	} {
+		_, err := tx.Exec(ctx, sweep.query, sweep.limit)
+		failures = append(failures, err)
+	}
+	_, err := tx.Exec(ctx, "DELETE FROM event_findings WHERE NOT EXISTS (SELECT 1 FROM event_evidence v WHERE v.id = event_findings.evidence)")
+	return errors.Join(append(failures, err)...)
+}
