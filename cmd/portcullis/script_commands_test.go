@@ -10,6 +10,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// commands are those of the scripts, besides testscript's own.
+var commands = map[string]func(*testscript.TestScript, bool, []string){"replace": replace, "exits": exits, "mode": mode}
+
 // replace FILE: writes the file anew with ${VARIABLES} as they are.
 func replace(ts *testscript.TestScript, neg bool, arguments []string) {
 	if neg || len(arguments) != 1 {

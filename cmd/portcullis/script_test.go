@@ -12,9 +12,9 @@ import (
 	"portcullis/internal/centralapp"
 )
 
-// The scripts in testdata/script run this very program. Rewrite what they compare with by
+// The scripts in testdata run this very program. Rewrite what they compare with by
 //
-//	go test ./cmd/portcullis -run Script -update
+//	UPDATE_SCRIPTS=1 go test ./cmd/portcullis -run Scripts
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"portcullis": main})
 }
@@ -49,11 +49,11 @@ func central(t *testing.T, env *testscript.Env) error {
 
 func TestScriptsAgainstARealCentral(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			return central(t, env)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"replace": replace, "exits": exits, "mode": mode},
+		Cmds: commands,
 	})
 }

@@ -36,6 +36,9 @@ func (p program) preview() *cobra.Command {
 }
 
 func (c *call) showPreview(r *portcullisv1.PreviewPolicyResponse) error {
+	if r.GetIncomplete() {
+		fmt.Fprintln(c.Out, "There is more than a preview looks at; these are the least that it would be.")
+	}
 	fmt.Fprintf(c.Out, "Images that could not start: %d, on %d nodes\n", r.GetImagesTotal(), r.GetNodesTotal())
 	if len(r.GetImages()) > 0 {
 		if err := output.List(&c.Printer, previewedImageKind, r.GetImages(), false); err != nil {
@@ -58,7 +61,7 @@ var previewedImageKind = output.Kind[*portcullisv1.PreviewedImage]{
 	Columns: []output.Column[*portcullisv1.PreviewedImage]{
 		{Title: "IMAGE", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Some(i.GetNames(), 0) }},
 		{Title: "ID", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return shortID(i.GetImageId()) }},
-		{Title: "NODES", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Some(i.GetNodes(), 0) }},
+		{Title: "NODES", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Some(i.GetNodes(), int(i.GetNodesTotal())) }},
 		{Title: "BECAUSE", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return i.GetBecause() }},
 	},
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,15 +28,24 @@ const (
 )
 
 func (p program) uploadReport() *cobra.Command {
+	var image string
 	command := &cobra.Command{
 		Use:   "upload-report FILE...",
 		Short: "Upload scanners' reports of images, in any form that central knows; - for the input",
 		Args:  cobra.MinimumNArgs(1),
 	}
+	command.Flags().StringVar(&image, "image", "", "`IMAGE` that the report is about, by ID, digest or tag, where it does not say so itself")
 	return p.central(command, func(c *call, files []string) error {
+		address := c.Context.Address + reportsPath
+		if image != "" {
+			if len(files) > 1 {
+				return errors.New("--image is for one report")
+			}
+			address += "?" + url.Values{"image": {image}}.Encode()
+		}
 		var failures []error
 		for _, file := range files {
-			if err := c.upload(file); err != nil {
+			if err := c.upload(address, file); err != nil {
 				failures = append(failures, fmt.Errorf("%s: %w", file, failure.Say(err, c.Context.Address, nil)))
 			}
 		}
@@ -43,7 +53,7 @@ func (p program) uploadReport() *cobra.Command {
 	})
 }
 
-func (c *call) upload(path string) error {
+func (c *call) upload(address, path string) error {
 	body, size := io.Reader(c.command.InOrStdin()), int64(-1)
 	if path != "-" {
 		file, err := os.Open(path)
@@ -65,7 +75,7 @@ func (c *call) upload(path string) error {
 	ctx, cancel := context.WithTimeout(c.ctx, uploadTimeout)
 	defer cancel()
 	bar := newProgress(c.errOut, filepath.Base(path), size)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Context.Address+reportsPath, io.TeeReader(body, bar))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, io.TeeReader(body, bar))
 	if err != nil {
 		return err
 	}
@@ -91,8 +101,26 @@ func (c *call) uploaded(path string, response *http.Response) error {
 	if response.StatusCode/100 != 2 {
 		return refused(response, text)
 	}
-	fmt.Fprintf(c.Out, "%s uploaded\n", output.Line(path))
+	var reply uploadReply
+	if err := json.Unmarshal(text, &reply); err != nil {
+		return fmt.Errorf("what central answered is not understood: %w", err)
+	}
+	for _, warning := range reply.Warnings {
+		fmt.Fprintf(c.errOut, "%s: warning: %s\n", output.Line(path), output.Line(warning))
+	}
+	about := "about no image that is known yet; it is kept for when one is"
+	if len(reply.Images) > 0 {
+		about = "about " + output.Some(reply.Images, 0)
+	}
+	fmt.Fprintf(c.Out, "report/%s uploaded, %s\n", output.Line(reply.Report.ID), output.Line(about))
 	return nil
+}
+
+// uploadReply is central's answer.
+type uploadReply struct {
+	Report   struct{ ID string }
+	Images   []string
+	Warnings []string
 }
 
 // refused is the connect error that the answer holds or, from something in between, stands for.
@@ -112,6 +140,8 @@ func refused(response *http.Response, text []byte) error {
 		code = connect.CodeResourceExhausted
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusUnsupportedMediaType:
 		code = connect.CodeInvalidArgument
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+		code = connect.CodeUnavailable
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		code = connect.CodeUnimplemented
 	default:
