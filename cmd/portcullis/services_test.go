@@ -212,7 +212,7 @@ func (fleet) RemoveNode(_ context.Context, r *portcullisv1.RemoveNodeRequest) (*
 func (fleet) CreateJoinToken(_ context.Context, r *portcullisv1.CreateJoinTokenRequest) (*portcullisv1.CreateJoinTokenResponse, error) {
 	return &portcullisv1.CreateJoinTokenResponse{
 		Token:  &portcullisv1.JoinToken{Id: "1", UsesLeft: r.GetUses(), ExpireTime: timestamppb.New(time.Now().Add(r.GetTtl().AsDuration() + time.Minute))},
-		Secret: "pcj_1.x.y", Command: "portcullisd join https://central.example.com:8443 --token pcj_1.x.y",
+		Secret: "pcj_1.x.y", Command: "portcullisd join --central https://central.example.com:8443 --token-file FILE",
 	}, nil
 }
 

@@ -95,8 +95,8 @@ func (p program) createJoinToken() *cobra.Command {
 	ttl := duration(24 * time.Hour)
 	command := &cobra.Command{
 		Use:   "create",
-		Short: "Make a join token and print the command that a node joins with",
-		Long:  "Makes a join token and prints the command to run on the node. The token is shown this once; treat it like a password.",
+		Short: "Make a join token, and say what to run on the node",
+		Long:  "Makes a join token and prints it, this once; treat it like a password. On the error output stands what to run on the node.",
 		Args:  cobra.NoArgs,
 	}
 	command.Flags().StringVar(&request.Description, "description", "", "what it is for")
@@ -111,8 +111,9 @@ func (p program) createJoinToken() *cobra.Command {
 		if c.Format != "table" {
 			return c.Message(response)
 		}
-		fmt.Fprintln(c.Out, output.Text(response.GetCommand()))
-		fmt.Fprintf(c.errOut, "Run this on the node. It is good for %d more nodes, until %s.\n", response.GetToken().GetUsesLeft(), output.Time(response.GetToken().GetExpireTime(), c.now))
+		fmt.Fprintln(c.Out, output.Line(response.GetSecret()))
+		fmt.Fprintf(c.errOut, "This is shown once, and good for %d nodes until %s. On the node, with the token in FILE:\n  %s\n",
+			response.GetToken().GetUsesLeft(), output.Time(response.GetToken().GetExpireTime(), c.now), output.Line(response.GetCommand()))
 		return nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -130,7 +131,7 @@ func refused(response *http.Response, text []byte) error {
 	if json.Unmarshal(text, &told) == nil && code.UnmarshalText([]byte(told.Code)) == nil {
 		return connect.NewError(code, errors.New(told.Message))
 	}
-	message := errors.New(output.Line(string(text[:min(len(text), 200)])))
+	message := errors.New(output.Line(strings.TrimSpace(string(text[:min(len(text), 1000)]))))
 	switch response.StatusCode {
 	case http.StatusUnauthorized:
 		code = connect.CodeUnauthenticated
