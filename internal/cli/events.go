@@ -113,7 +113,7 @@ func (c *call) follow(f *eventFlags) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it is over
 	if f.since.at != nil {
 		past, err := c.eventPages(f)
 		if err != nil {

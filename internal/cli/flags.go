@@ -124,7 +124,7 @@ func parseDuration(text string) (time.Duration, error) {
 		if number, found := strings.CutSuffix(text, unit); found {
 			var count uint64
 			count, err = strconv.ParseUint(number, 10, 12)
-			parsed = time.Duration(count) * length //nolint:gosec // G115: 12 bits
+			parsed = time.Duration(count) * length
 		}
 	}
 	if err != nil || parsed < 0 {

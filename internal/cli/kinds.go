@@ -16,7 +16,7 @@ var policyKind = output.Kind[*portcullisv1.Policy]{
 		{Title: "NAME", Cell: func(p *portcullisv1.Policy, _ time.Time) string { return p.GetName() }},
 		{Title: "TEMPLATE", Cell: func(p *portcullisv1.Policy, _ time.Time) string { return p.GetTemplate() }},
 		{Title: "STATE", Cell: func(p *portcullisv1.Policy, _ time.Time) string { return output.Word(p.GetState()) }},
-		{Title: "BLOCKS", Cell: func(p *portcullisv1.Policy, now time.Time) string { return blocks(p, now) }, Wide: true},
+		{Title: "BLOCKS", Cell: blocks, Wide: true},
 		{Title: "BLOCKED", Cell: func(p *portcullisv1.Policy, _ time.Time) string { return fmt.Sprint(p.GetBlocked()) }},
 		{Title: "ALERTED", Cell: func(p *portcullisv1.Policy, _ time.Time) string { return fmt.Sprint(p.GetAlerted()) }},
 		{Title: "REVISION", Cell: func(p *portcullisv1.Policy, _ time.Time) string { return fmt.Sprint(p.GetRevision()) }},

@@ -61,7 +61,9 @@ var previewedImageKind = output.Kind[*portcullisv1.PreviewedImage]{
 	Columns: []output.Column[*portcullisv1.PreviewedImage]{
 		{Title: "IMAGE", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Some(i.GetNames(), 0) }},
 		{Title: "ID", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return shortID(i.GetImageId()) }},
-		{Title: "NODES", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Some(i.GetNodes(), int(i.GetNodesTotal())) }},
+		{Title: "NODES", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string {
+			return output.Some(i.GetNodes(), int(i.GetNodesTotal()))
+		}},
 		{Title: "BECAUSE", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return i.GetBecause() }},
 	},
 }

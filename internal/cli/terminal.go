@@ -23,8 +23,8 @@ type terminal struct {
 
 func newTerminal(command *cobra.Command) *terminal {
 	t := &terminal{in: bufio.NewReader(command.InOrStdin()), fd: -1, errOut: command.ErrOrStderr()}
-	if file, ok := command.InOrStdin().(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // G115: descriptors are small
-		t.fd = int(file.Fd()) //nolint:gosec // G115: descriptors are small
+	if file, ok := command.InOrStdin().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		t.fd = int(file.Fd())
 	}
 	return t
 }
@@ -36,7 +36,7 @@ var errNoAnswer = errors.New("the input ended")
 // line asks for one line. Nobody is asked where nobody sits.
 func (t *terminal) line(question string) (string, error) {
 	if t.attended() {
-		fmt.Fprint(t.errOut, question)
+		fmt.Fprintf(t.errOut, "%s", question)
 	}
 	// More than a line of any length that is meant is not read.
 	var text []byte
@@ -68,7 +68,7 @@ func (t *terminal) secret(question string) (string, error) {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, unix.SIGINT, unix.SIGTERM)
 	defer signal.Stop(interrupted)
-	fmt.Fprint(t.errOut, question)
+	fmt.Fprintf(t.errOut, "%s", question)
 	type answer struct {
 		text []byte
 		err  error

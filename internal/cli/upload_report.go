@@ -55,7 +55,7 @@ func (p program) uploadReport() *cobra.Command {
 }
 
 func (c *call) upload(address, path string) error {
-	body, size := io.Reader(c.command.InOrStdin()), int64(-1)
+	body, size := c.command.InOrStdin(), int64(-1)
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
@@ -161,7 +161,7 @@ type progress struct {
 
 func newProgress(out io.Writer, name string, size int64) *progress {
 	p := &progress{name: output.Line(name), size: size}
-	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // G115: descriptors are small
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		p.out = out
 	}
 	return p
@@ -182,6 +182,6 @@ func (p *progress) Write(data []byte) (int, error) {
 
 func (p *progress) end() {
 	if p.out != nil && p.shownSecond != 0 {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		fmt.Fprintf(p.out, "\r\x1b[K")
 	}
 }

@@ -11,7 +11,7 @@ import (
 // The environment variables, for CI.
 const (
 	addressVariable = "PORTCULLIS_ADDRESS"
-	tokenVariable   = "PORTCULLIS_TOKEN" //nolint:gosec // G101: a name
+	tokenVariable   = "PORTCULLIS_TOKEN"
 	caVariable      = "PORTCULLIS_CA"
 )
 
