@@ -2,6 +2,8 @@ package policies_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/internal/strictyaml"
 )
 
 func joined(documents ...string) string { return strings.Join(documents, "---\n") }
@@ -29,7 +32,7 @@ func TestAppliedDocumentsAreInForceAndApplyingThemAgainChangesNothing(t *testing
 
 		require.Equal(t, []string{"ImagePolicy same UPDATED", "ImagePolicy new DELETED", "ImagePolicy old DELETED", "Exemption e DELETED"}, f.apply(risky("same")+"  description: d\n", true))
 		bundle, docs := f.bundle()
-		require.EqualValues(t, 4, bundle.Number)
+		require.EqualValues(t, 4, bundle.GetNumber())
 		require.Len(t, docs.Policies, 1)
 		require.Equal(t, "ApplyDocuments", auditOf(t, f, "exemption", "e")[0].Method)
 	})
@@ -46,7 +49,7 @@ func TestOneMistakeKeepsAllDocumentsFromBeingApplied(t *testing.T) {
 			joined(risky("a"), exemption("e", "images: [nginx], policies: [a, b]")):                 "spec.policies[1]:14: there is no policy \"b\"",
 			joined(risky("a"), "kind: Secret\n"):                                                    "kind:11: ",
 			joined(risky("a"), exemption("e", "images: [nginx], policies: [p]")) + "---\nkind: [\n": ":",
-			" \n": "documents:0: required",
+			"\n": "documents:0: required",
 		} {
 			_, err := f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: documents})
 			require.Contains(t, problems(t, err)[0], want)
@@ -114,6 +117,29 @@ func TestWhatIsExportedIsUnchangedWhereItCameFromAndTheSameElsewhere(t *testing.
 		require.Equal(t, exported, elsewhere.export())
 		require.Equal(t, "two\nlines \u2028\u0007\x7f\u0085 \"'", f.get("texts").GetSpec().GetFields()["description"].GetStringValue())
 	})
+}
+
+func TestTheCanonicalFormOfEveryKnownCaseSaysTheSame(t *testing.T) {
+	f := once(t)
+	files, err := filepath.Glob("../../policy/testdata/cases/*.yaml")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 100)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		docs, found := strictyaml.Split(file, text)
+		require.NoError(t, found.Err())
+		documents := docs[0].Scalar("policies")
+		_, err = f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: documents, Prune: true})
+		if err != nil { // an exemption of the case may name a policy that is not in it
+			require.Contains(t, problems(t, err)[0], "there is no policy", file)
+			continue
+		}
+		for _, change := range f.apply(f.export(), true) {
+			require.True(t, strings.HasSuffix(change, " UNCHANGED"), "%s: %s", file, change)
+		}
+		f.bundle()
+	}
 }
 
 func TestThereIsALimitOfPoliciesAndOfTheirSize(t *testing.T) {

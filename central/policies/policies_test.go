@@ -58,16 +58,16 @@ func TestAnObservationCountsFromWhenItWasSwitchedOnOrItsEffectEdited(t *testing.
 		require.Zero(t, since(update(observing("p", 7)+"  description: other\n")), "another description began it anew")
 		require.Equal(t, time.Hour, since(update(observing("p", 8))), "another effect did not begin it anew")
 		f.world.Add(time.Hour)
-		require.EqualValues(t, -1, since(f.enable("p", false)))
-		require.Equal(t, 2*time.Hour, since(f.enable("p", true)))
+		require.EqualValues(t, -1, since(f.enable(false)))
+		require.Equal(t, 2*time.Hour, since(f.enable(true)))
 		f.world.Add(time.Hour)
-		require.Equal(t, 2*time.Hour, since(f.enable("p", true)), "it was on already")
+		require.Equal(t, 2*time.Hour, since(f.enable(true)), "it was on already")
 
 		written := risky("p", "enabled: true", "effect: {mode: Observe, days: 2, since: 2026-11-23T02:00:00+02:00}")
 		require.Equal(t, -12*time.Hour, since(update(written)))
 		require.Contains(t, f.get("p").GetDocument(), "since: 2026-11-23T02:00:00+02:00")
-		f.enable("p", false)
-		require.Equal(t, 3*time.Hour, since(f.enable("p", true)), "switching on does not begin it anew")
+		f.enable(false)
+		require.Equal(t, 3*time.Hour, since(f.enable(true)), "switching on does not begin it anew")
 
 		f.world.Add(48 * time.Hour)
 		require.Equal(t, portcullisv1.PolicyState_POLICY_STATE_BLOCKING, f.get("p").GetState())
@@ -81,8 +81,8 @@ func TestEveryChangeMakesABundleThatHoldsEverything(t *testing.T) {
 		f.create(risky("a", "enabled: false", "effect: {mode: Immediate}"))
 		f.except(exemption("e", "findings: [CVE-2021-44228]"))
 		bundle, docs := f.bundle()
-		require.EqualValues(t, 3, bundle.Number)
-		require.Equal(t, noon, bundle.CreateTime)
+		require.EqualValues(t, 3, bundle.GetNumber())
+		require.Equal(t, noon, bundle.GetCreateTime().AsTime())
 		require.Equal(t, []string{"a", "b", "e"}, []string{docs.Policies[0].Metadata.Name, docs.Policies[1].Metadata.Name, docs.Exemptions[0].Metadata.Name})
 		for _, name := range []string{"a", "b"} {
 			_, err := f.DeletePolicy(ctx, &portcullisv1.DeletePolicyRequest{Name: name})
@@ -91,8 +91,8 @@ func TestEveryChangeMakesABundleThatHoldsEverything(t *testing.T) {
 		_, err := f.DeleteExemption(ctx, &portcullisv1.DeleteExemptionRequest{Name: "e", Revision: 1})
 		require.NoError(t, err)
 		bundle, _ = f.bundle()
-		require.EqualValues(t, 6, bundle.Number)
-		require.Empty(t, bundle.Documents)
+		require.EqualValues(t, 6, bundle.GetNumber())
+		require.Empty(t, bundle.GetDocuments())
 	})
 }
 
@@ -102,7 +102,7 @@ func TestAChangeToWhatIsInForceChangesNothing(t *testing.T) {
 		updated, err := f.UpdatePolicy(ctx, &portcullisv1.UpdatePolicyRequest{Document: "# comment\n" + risky("p"), Revision: 1})
 		require.NoError(t, err)
 		require.EqualValues(t, 1, updated.GetPolicy().GetRevision())
-		require.EqualValues(t, 1, f.enable("p", true).GetRevision())
+		require.EqualValues(t, 1, f.enable(true).GetRevision())
 		require.EqualValues(t, 1, f.number())
 		require.Len(t, auditOf(t, f, "policy", "p"), 1)
 	})
@@ -111,7 +111,7 @@ func TestAChangeToWhatIsInForceChangesNothing(t *testing.T) {
 func TestTheHistoryHoldsEveryChangeAndTheDeletion(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
 		f.create(risky("p"))
-		f.enable("p", false)
+		f.enable(false)
 		_, err := f.DeletePolicy(ctx, &portcullisv1.DeletePolicyRequest{Name: "p", Revision: 2})
 		require.NoError(t, err)
 		require.EqualValues(t, 4, f.create(risky("p")).GetRevision(), "who saw revision 1 of the deleted policy could change this one")
@@ -152,7 +152,7 @@ func TestTheSecondOfTwoEditorsIsToldAndLosesNothing(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
 		f.create(risky("p"))
 		f.except(exemption("e", "findings: [CVE-2021-44228]"))
-		f.enable("p", false)
+		f.enable(false)
 		_, err := f.UpdatePolicy(ctx, &portcullisv1.UpdatePolicyRequest{Document: observing("p", 3), Revision: 1})
 		code(t, err, connect.CodeAborted)
 		require.ErrorContains(t, err, "is at revision 2 now, not 1")
@@ -213,7 +213,7 @@ func TestOfWritersAtTheSameTimeExactlyOneWinsEachRevision(t *testing.T) {
 		require.Equal(t, 1+won, f.get("shared").GetRevision())
 		bundle, docs := f.bundle()
 		require.Len(t, docs.Policies, 1+writers*rounds)
-		require.Equal(t, 1+won+writers*rounds, bundle.Number, "a change without a bundle, or a bundle without a change")
+		require.Equal(t, 1+won+writers*rounds, bundle.GetNumber(), "a change without a bundle, or a bundle without a change")
 	})
 }
 

@@ -148,6 +148,22 @@ func TestADraftAboutPrivilegesIsJudgedByWhatStartsAskedFor(t *testing.T) {
 	require.Contains(t, r.GetStarts()[0].GetBecause(), "asks for privileged")
 }
 
+func TestStartsOfOneWorkloadAreListedAsOneWithTheLastPod(t *testing.T) {
+	f := once(t)
+	f.world.place(image(1, "app", verdict.Critical))
+	f.world.place(image(2, "other", verdict.Critical))
+	f.world.started(1, "shop", 1)
+	f.world.started(1, "shop", 2)
+	f.world.started(1, "infra", 4)
+	f.world.started(2, "shop", 8)
+	f.world.starts[1].Container.Pod, f.world.starts[1].Node, f.world.starts[1].Last = "pod-9", "node-b", noon
+	r := f.preview(risky("d"))
+	require.Equal(t, []string{"pod-2", "pod-1", "pod-9"}, pods(r))
+	require.EqualValues(t, 15, r.GetStartsTotal())
+	last := r.GetStarts()[2]
+	require.Equal(t, []any{int64(3), "node-b", noon}, []any{last.GetCount(), last.GetNode(), last.GetLastTime().AsTime()})
+}
+
 func TestAnImageThatNoNodeHasAnyMoreIsSelectedByTheNameThatWasAskedFor(t *testing.T) {
 	f := once(t)
 	f.world.started(1, "shop", 1, "privileged")
@@ -182,7 +198,7 @@ func TestAPreviewOfVeryMuchTellsTheMostAndThatThereIsMore(t *testing.T) {
 		f.world.place(image(n, "app", verdict.Critical), nodes...)
 	}
 	for n := range 100_001 {
-		f.world.started(n/20, "shop", int64(n%1000+1))
+		f.world.started(n/20, fmt.Sprint("shop-", n%20), int64(n%1000+1))
 	}
 	r := f.preview(risky("d"))
 	require.True(t, r.GetIncomplete())

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
 )
 
@@ -58,17 +57,4 @@ type Service struct {
 // NewService makes the PolicyService.
 func NewService(s *store.Store, options Options) *Service {
 	return &Service{s, options, semaphore.NewWeighted(2), semaphore.NewWeighted(2)}
-}
-
-// NewestBundle returns what nodes are to enforce; store.ErrNotFound until there has been a policy.
-func (s *Service) NewestBundle(ctx context.Context) (*portcullisv1.Bundle, error) {
-	var b store.Bundle
-	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
-		b, err = tx.NewestBundle(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &portcullisv1.Bundle{Number: b.Number, Documents: b.Documents, CreateTime: toTime(b.CreateTime)}, nil
 }

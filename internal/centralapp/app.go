@@ -25,7 +25,10 @@ import (
 	"portcullis/central/images"
 	"portcullis/central/nodes"
 	"portcullis/central/pki"
+	"portcullis/central/policies"
 	"portcullis/central/store"
+	"portcullis/policy"
+	"portcullis/scanner-client/verdict"
 )
 
 // App is one running portcullis-central.
@@ -43,6 +46,7 @@ type App struct {
 	pki   *pki.PKI
 	guard *access.Guard
 
+	policies *policies.Service
 	audit    *audit.Service
 	sessions *access.Sessions
 	users    *access.Users
@@ -128,6 +132,7 @@ func (a *App) buildFleet() error {
 
 // buildServices makes what mountServices mounts.
 func (a *App) buildServices() error {
+	a.policies = policies.NewService(a.store, policies.Options{Hits: noEvents{}, Images: noImages{}, Now: a.now})
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
 	options := access.SessionOptions{
@@ -156,6 +161,24 @@ type noDecisions struct{}
 
 func (noDecisions) Ingest(context.Context, string, *portcullisv1.UploadDecisionsRequest) (int64, error) {
 	return 0, connect.NewError(connect.CodeUnavailable, errors.New("decisions are not taken yet"))
+}
+
+// noEvents is until there is something that counts them.
+type noEvents struct{}
+
+func (noEvents) PolicyHits(context.Context, []string, time.Time) (map[string]policies.Hits, error) {
+	return nil, nil
+}
+
+// noImages is until there is something that knows them.
+type noImages struct{}
+
+func (noImages) EachPresentImage(context.Context, func(*policies.PresentImage) error) error {
+	return nil
+}
+
+func (noImages) KnownImage(context.Context, string) (policy.Image, *verdict.Verdict, error) {
+	return policy.Image{}, nil, nil
 }
 
 // openStore opens the database. At a machine's start that may be up a little later than we are.

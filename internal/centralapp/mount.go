@@ -26,6 +26,7 @@ const (
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
 	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
 	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
+	mux.Handle(api.NewPolicyServiceHandler(a.policies, options...))
 	mux.Handle(api.NewSessionServiceHandler(a.sessions, small...))
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))

@@ -2382,6 +2382,7 @@ func (x *PreviewedImage) GetNodesTotal() int64 {
 	return 0
 }
 
+// PreviewedStart is the starts of one workload's container; the pod and node are those of the last.
 type PreviewedStart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
