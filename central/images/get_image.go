@@ -121,9 +121,11 @@ func (s *Service) newest(ctx context.Context) (*policy.Bundle, error) {
 	if s.compiled.bundle != nil && s.compiled.number == bundle.GetNumber() {
 		return s.compiled.bundle, nil
 	}
-	documents, err := policy.Parse(policy.Source{Name: "bundle", Data: []byte(bundle.GetDocuments())})
-	if err != nil {
-		return nil, err
+	documents := &policy.Documents{}
+	if bundle.GetDocuments() != "" {
+		if documents, err = policy.Parse(policy.Source{Name: "bundle", Data: []byte(bundle.GetDocuments())}); err != nil {
+			return nil, err
+		}
 	}
 	ready, err := policy.Compile(documents, policy.Options{})
 	if err != nil {

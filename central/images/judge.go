@@ -60,7 +60,7 @@ func filed(ctx context.Context, tx *store.Tx, images []scanner.Image) (map[strin
 	byImage := map[string][]store.Report{}
 	for _, k := range found {
 		for _, id := range wanted[k.Key] {
-			if !slices.ContainsFunc(byImage[id], func(r store.Report) bool { return r.ID == k.Report.ID }) {
+			if !slices.ContainsFunc(byImage[id], func(r store.Report) bool { return r.ID == k.ID }) {
 				byImage[id] = append(byImage[id], k.Report)
 			}
 		}
@@ -144,7 +144,8 @@ func pack(v *verdict.Verdict) ([]byte, error) {
 	if err := json.NewEncoder(writer).Encode(v); err != nil {
 		return nil, err
 	}
-	return packed.Bytes(), writer.Close()
+	err := writer.Close()
+	return packed.Bytes(), err
 }
 
 // answer is what a node is told of an image.

@@ -103,7 +103,7 @@ func (s *Service) learn(ctx context.Context, tx *store.Tx, platform string, imag
 	}
 	var created []store.Image
 	var added []store.ImageName
-	var changed []string
+	var changed, renamed []string
 	for _, image := range images {
 		id := image.GetId()
 		before := names[id]
@@ -111,19 +111,21 @@ func (s *Service) learn(ctx context.Context, tx *store.Tx, platform string, imag
 		if len(more) == 0 {
 			continue
 		}
+		names[id] = append(before, more...)
 		if len(before) == 0 {
 			created = append(created, store.Image{
-				ID: id, Platform: platform, LastSeenTime: now,
+				ID: id, Platform: platform, LastSeenTime: now, Search: search(id, names[id]),
 				ImageSummary: store.ImageSummary{ScanState: int64(portcullisv1.ScanState_SCAN_STATE_UNSCANNED)},
 			})
+		} else {
+			renamed = append(renamed, id)
 		}
-		names[id] = append(before, more...)
 		added, changed = append(added, more...), append(changed, id)
 	}
 	if err := errors.Join(tx.AddImages(ctx, created), tx.AddImageNames(ctx, added)); err != nil {
 		return err
 	}
-	for _, id := range changed {
+	for _, id := range renamed {
 		if err := tx.SetImageSearch(ctx, id, search(id, names[id])); err != nil {
 			return err
 		}

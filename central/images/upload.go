@@ -183,7 +183,7 @@ func (r *imported) fill(read *formats.Report, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	r.About, r.Report.Scanned = string(about), string(scanned)
+	r.About, r.Scanned = string(about), string(scanned)
 	r.verdict, err = pack(v)
 	return err
 }

@@ -3,7 +3,6 @@ package nodes
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"regexp"
@@ -31,12 +30,6 @@ const (
 // tokenForm is a join token: its ID, its secret, and the fingerprint by which a node knows central.
 var tokenForm = regexp.MustCompile(`^pcj_([0-9a-f-]{36})\.([A-Z2-7]{52})\.[0-9a-f]{64}$`)
 
-// hashSecret needs no salt and no effort: a secret has 256 random bits.
-func hashSecret(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
-}
-
 // CreateJoinToken makes a token that lets nodes join.
 func (s *Service) CreateJoinToken(ctx context.Context, request *portcullisv1.CreateJoinTokenRequest) (*portcullisv1.CreateJoinTokenResponse, error) {
 	caller := access.From(ctx)
@@ -51,7 +44,7 @@ func (s *Service) CreateTokenAs(ctx context.Context, by string, request *portcul
 		return nil, err
 	}
 	secret := rand.Text() + rand.Text()
-	token.Hash = hashSecret(secret)
+	token.Hash = access.HashSecret(secret)
 	err = s.store.Tx(ctx, func(tx *store.Tx) error {
 		have, err := tx.JoinTokens(ctx, now)
 		if err != nil {
@@ -151,7 +144,7 @@ func findToken(ctx context.Context, tx *store.Tx, text string) (id string, err e
 	if err != nil {
 		return "", err
 	}
-	if subtle.ConstantTimeCompare(token.Hash, hashSecret(parts[2])) != 1 {
+	if subtle.ConstantTimeCompare(token.Hash, access.HashSecret(parts[2])) != 1 {
 		return "", errToken
 	}
 	return token.ID, nil

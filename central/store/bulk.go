@@ -10,8 +10,9 @@ import (
 // maxParameters bounds those of one statement; SQLite takes 32,766 and PostgreSQL twice that.
 const maxParameters = 6_000
 
-// insertRows writes many rows, each with the same number of values, by few statements.
-func (tx *Tx) insertRows(ctx context.Context, into string, rows [][]any, rest string) error {
+// insertNew writes many rows, each with the same number of values, by few statements. Rows that are there already
+// stay as they are.
+func (tx *Tx) insertNew(ctx context.Context, into string, rows [][]any) error {
 	for len(rows) > 0 {
 		columns := len(rows[0])
 		some := rows[:min(len(rows), maxParameters/columns)]
@@ -20,7 +21,7 @@ func (tx *Tx) insertRows(ctx context.Context, into string, rows [][]any, rest st
 		for i := range some {
 			tuples[i] = "(" + placeholders(i*columns+1, columns) + ")"
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO "+into+" VALUES "+strings.Join(tuples, ", ")+" "+rest, slices.Concat(some...)...); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO "+into+" VALUES "+strings.Join(tuples, ", ")+" ON CONFLICT DO NOTHING", slices.Concat(some...)...); err != nil {
 			return err
 		}
 	}

@@ -63,8 +63,7 @@ func (tx *Tx) AddImages(ctx context.Context, images []Image) error {
 	for n, i := range images {
 		rows[n] = []any{i.ID, i.Platform, i.Search, i.ScanState, "[]", 0, "", NoSeverity, 0, 0, 0, Micros(i.LastSeenTime)}
 	}
-	return tx.insertRows(ctx, "images (id, platform, search, scan_state, scanned, scan_time, scanner, worst, vulnerabilities, malware, secrets, last_seen_time)",
-		rows, "ON CONFLICT DO NOTHING")
+	return tx.insertNew(ctx, "images (id, platform, search, scan_state, scanned, scan_time, scanner, worst, vulnerabilities, malware, secrets, last_seen_time)", rows)
 }
 
 // Images returns those of the IDs that are known.
@@ -121,7 +120,7 @@ func (tx *Tx) AddImageNames(ctx context.Context, names []ImageName) error {
 	for i, n := range names {
 		rows[i] = []any{n.Image, n.Kind, n.Name, n.Key}
 	}
-	return tx.insertRows(ctx, "image_names (image_id, kind, name, key)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertNew(ctx, "image_names (image_id, kind, name, key)", rows)
 }
 
 // ImagesByKeys returns the IDs of images with any of the keys.
@@ -146,7 +145,7 @@ func (tx *Tx) AddNodeImages(ctx context.Context, node string, ids []string) erro
 	for i, id := range ids {
 		rows[i] = []any{node, id}
 	}
-	return tx.insertRows(ctx, "node_images (node_id, image_id)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertNew(ctx, "node_images (node_id, image_id)", rows)
 }
 
 // RemoveNodeImages notes that a node does not have images any more.

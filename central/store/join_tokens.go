@@ -17,7 +17,7 @@ type JoinToken struct {
 	ExpireTime  time.Time
 }
 
-const joinTokenColumns = "id, hash, description, uses_left, created_by, create_time, expire_time"
+const columnsOfJoin = "id, hash, description, uses_left, created_by, create_time, expire_time"
 
 func scanJoinToken(row scanner) (JoinToken, error) {
 	var t JoinToken
@@ -29,14 +29,14 @@ func scanJoinToken(row scanner) (JoinToken, error) {
 
 // CreateJoinToken keeps a new token.
 func (tx *Tx) CreateJoinToken(ctx context.Context, t JoinToken) error {
-	_, err := tx.Exec(ctx, "INSERT INTO join_tokens ("+joinTokenColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	_, err := tx.Exec(ctx, "INSERT INTO join_tokens ("+columnsOfJoin+") VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		t.ID, t.Hash, t.Description, t.UsesLeft, t.CreatedBy, Micros(t.CreateTime), Micros(t.ExpireTime))
 	return err
 }
 
 // JoinToken returns ErrNotFound when there is none of that ID.
 func (tx *Tx) JoinToken(ctx context.Context, id string) (JoinToken, error) {
-	t, err := scanJoinToken(tx.QueryRow(ctx, "SELECT "+joinTokenColumns+" FROM join_tokens WHERE id = $1", id))
+	t, err := scanJoinToken(tx.QueryRow(ctx, "SELECT "+columnsOfJoin+" FROM join_tokens WHERE id = $1", id))
 	if err != nil {
 		return JoinToken{}, fmt.Errorf("join token %q: %w", id, translate(err))
 	}
@@ -45,7 +45,7 @@ func (tx *Tx) JoinToken(ctx context.Context, id string) (JoinToken, error) {
 
 // JoinTokens returns those that can still be used, the newest first.
 func (tx *Tx) JoinTokens(ctx context.Context, now time.Time) ([]JoinToken, error) {
-	return collect(ctx, tx, scanJoinToken, "SELECT "+joinTokenColumns+" FROM join_tokens WHERE uses_left > 0 AND expire_time > $1 ORDER BY id DESC", Micros(now))
+	return collect(ctx, tx, scanJoinToken, "SELECT "+columnsOfJoin+" FROM join_tokens WHERE uses_left > 0 AND expire_time > $1 ORDER BY id DESC", Micros(now))
 }
 
 // UseJoinToken takes one use of the token, and reports false where there is none left or it has expired.

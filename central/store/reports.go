@@ -43,7 +43,7 @@ func (tx *Tx) CreateReport(ctx context.Context, r Report, verdict []byte, keys [
 	for i, key := range keys {
 		rows[i] = []any{key, r.ID}
 	}
-	return tx.insertRows(ctx, "report_keys (key, report_id)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertNew(ctx, "report_keys (key, report_id)", rows)
 }
 
 // Report returns ErrNotFound when there is none of that ID.
@@ -132,7 +132,7 @@ func (tx *Tx) ChangeVerdicts(ctx context.Context, keys []string) error {
 	for i, key := range keys {
 		rows[i] = []any{number, key}
 	}
-	if err := tx.insertRows(ctx, "verdict_changes (number, key)", rows, "ON CONFLICT DO NOTHING"); err != nil {
+	if err := tx.insertNew(ctx, "verdict_changes (number, key)", rows); err != nil {
 		return err
 	}
 	if number-changesKept > oldest {
