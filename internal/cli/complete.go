@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
-	"portcullis/internal/cli/output"
 )
 
 const (
@@ -38,7 +38,7 @@ func (p program) complete(list names) func(*cobra.Command, []string, string) ([]
 		}
 		var fitting []string
 		for _, name := range all {
-			if strings.HasPrefix(name, begun) && !slices.Contains(given, name) && output.Line(name) == name {
+			if strings.HasPrefix(name, begun) && !slices.Contains(given, name) && harmless(name) {
 				fitting = append(fitting, name)
 			}
 		}
@@ -94,6 +94,14 @@ func tokenNames(c *call, _ string) ([]string, error) {
 func joinTokenNames(c *call, _ string) ([]string, error) {
 	response, err := c.Nodes.ListJoinTokens(c.ctx, &portcullisv1.ListJoinTokensRequest{})
 	return gather(response.GetTokens(), (*portcullisv1.JoinToken).GetId), err
+}
+
+// harmless leaves out what a shell might do something with: not every shell's completion quotes. Such a name
+// has to be typed.
+func harmless(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" -_.:/@+,=", r)
+	})
 }
 
 func gather[T any](items []T, name func(T) string) []string {

@@ -79,7 +79,7 @@ func List[T proto.Message](p *Printer, kind Kind[T], items []T, one bool) error 
 		}
 		return p.value(map[string]any{"items": plains})
 	}
-	rows := newRows(p, kind)
+	rows := newRows(p, kind, 0)
 	for _, item := range items {
 		rows.add(item)
 	}
@@ -113,8 +113,8 @@ type rows[T proto.Message] struct {
 	writer  *tabwriter.Writer
 }
 
-func newRows[T proto.Message](p *Printer, kind Kind[T]) *rows[T] {
-	r := &rows[T]{printer: p, writer: tabwriter.NewWriter(p.Out, 0, 8, 3, ' ', 0)}
+func newRows[T proto.Message](p *Printer, kind Kind[T], least int) *rows[T] {
+	r := &rows[T]{printer: p, writer: tabwriter.NewWriter(p.Out, least, 8, 3, ' ', 0)}
 	var titles []string
 	for _, c := range kind.Columns {
 		if !c.Wide || p.Format == "wide" {
@@ -136,6 +136,9 @@ func (r *rows[T]) add(item T) {
 	fmt.Fprintln(r.writer, strings.Join(cells, "\t"))
 }
 
+// followedWidth is the least of a column whose next cells are not known yet.
+const followedWidth = 12
+
 // Follow returns what shows things one by one, as they come: for programs one JSON text on each line.
 func Follow[T proto.Message](p *Printer, kind Kind[T]) func(T) error {
 	switch p.Format {
@@ -152,7 +155,8 @@ func Follow[T proto.Message](p *Printer, kind Kind[T]) func(T) error {
 	case "yaml":
 		return func(item T) error { fmt.Fprintln(p.Out, "---"); return p.Message(item) }
 	}
-	table := newRows(p, kind)
+	table := newRows(p, kind, followedWidth)
+	_ = table.writer.Flush() // the next write tells what fails
 	return func(item T) error {
 		table.printer.Now = time.Now()
 		table.add(item)
