@@ -52,7 +52,7 @@ func (c *call) describeImage(name string) error {
 	return s.End()
 }
 
-// shownFindings is what fits a look; -o json of get images and the console have no more, the verdict has all.
+// shownFindings is what fits a look.
 const shownFindings = 50
 
 // findings are in the verdict's order.
