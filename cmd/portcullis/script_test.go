@@ -49,7 +49,7 @@ func central(t *testing.T, env *testscript.Env) error {
 
 func TestScriptsAgainstARealCentral(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, WorkdirRoot: t.TempDir(), UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			return central(t, env)

@@ -35,7 +35,7 @@ import (
 // did are made up; policies, events and access are central's own.
 func TestScriptsAgainstKnownContent(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/services", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Dir: "testdata/services", RequireExplicitExec: true, RequireUniqueNames: true, WorkdirRoot: t.TempDir(), UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			k, err := newKnown(t, env.WorkDir)
 			if err == nil {
