@@ -305,28 +305,29 @@ func (s *Service) Changed(ctx context.Context, after int64, nodeIDs []string) (c
 			}
 			return nil
 		}
-		one := ""
-		if len(nodeIDs) == 1 {
-			one = nodeIDs[0]
-		}
-		found, err := tx.ChangedImages(ctx, after, one)
-		if err != nil {
-			return err
-		}
-		for _, id := range nodeIDs {
-			changed[id] = nil
-		}
-		for _, f := range found {
-			if _, wanted := changed[f.Node]; wanted {
-				changed[f.Node] = append(changed[f.Node], f.Image)
-			}
-		}
-		for _, id := range nodeIDs {
-			if changed[id] == nil {
-				delete(changed, id)
-			}
-		}
-		return nil
+		changed, err = since(ctx, tx, after, nodeIDs)
+		return err
 	})
 	return changed, number, err
+}
+
+func since(ctx context.Context, tx *store.Tx, after int64, nodeIDs []string) (map[string][]string, error) {
+	var found []store.NodeImage
+	var err error
+	if len(nodeIDs) == 1 {
+		found, err = tx.ChangedImagesOf(ctx, nodeIDs[0], after)
+	} else {
+		found, err = tx.ChangedImages(ctx, after)
+	}
+	wanted := make(map[string]bool, len(nodeIDs))
+	for _, id := range nodeIDs {
+		wanted[id] = true
+	}
+	changed := map[string][]string{}
+	for _, f := range found {
+		if wanted[f.Node] {
+			changed[f.Node] = append(changed[f.Node], f.Image)
+		}
+	}
+	return changed, err
 }
