@@ -110,6 +110,10 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 	if err := s.missedVerdicts(ctx, id, request.GetVerdicts(), mine); err != nil {
 		return err
 	}
+	// A node that is sent nothing does not know that it is connected.
+	if err := out.Send(beat); err != nil {
+		return err
+	}
 	has := request.GetBundle()
 	timer := time.NewTimer(quiet())
 	defer timer.Stop()
