@@ -35,6 +35,9 @@ type Runtime interface {
 // that could not be found out within the time budget. A verdict with an error is true and incomplete.
 type Verdicts interface {
 	Verdict(ctx context.Context, imageID string) (*verdict.Verdict, error)
+	// Known returns what Verdict would, if that is ready in memory; known is false when it is not. It
+	// never waits.
+	Known(imageID string) (v *verdict.Verdict, known bool, err error)
 }
 
 // Bundles gives the bundle in force, nil when the node has none.
@@ -65,7 +68,7 @@ type Options struct {
 	// Started is told of every container that is let start. It must not block, and may be nil.
 	Started func(at time.Time, c *policy.Container)
 	Now     func() time.Time // default time.Now
-	Log     logrus.FieldLogger
+	Log     *logrus.Logger
 }
 
 // remembered bounds how many sandboxes and how many containers are remembered. What was forgotten is
@@ -128,10 +131,12 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 		return status.FromContextError(err).Err()
 	}
 	g.options.Decided(operation, d, time.Since(began))
-	g.options.Log.WithFields(logrus.Fields{
-		"operation": operation, "action": d.Action, "because": d.Because(), "revision": d.Revision,
-		"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
-	}).Debug("decided")
+	if g.talkative() {
+		g.options.Log.WithFields(logrus.Fields{
+			"operation": operation, "action": d.Action, "because": d.Because(), "revision": d.Revision,
+			"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
+		}).Debug("decided")
+	}
 	told := ""
 	if d.Action == policy.Block {
 		told = refusal(c, d)
@@ -149,6 +154,9 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 	}
 	return nil
 }
+
+// talkative says whether every decision is logged.
+func (g *Gate) talkative() bool { return g.options.Log.IsLevelEnabled(logrus.DebugLevel) }
 
 // addressTimeout bounds how long an event waits for the pod's address.
 const addressTimeout = 200 * time.Millisecond
@@ -202,6 +210,19 @@ func (g *Gate) decide(ctx context.Context, s *subject, at time.Time) (*policy.Co
 		d = policy.Stricter(d, v)
 	}
 	return about, d, nil
+}
+
+// recall returns the decision on s, if one is in memory that still holds, else nil. It never waits.
+func (g *Gate) recall(s *subject, at time.Time) *policy.Decision {
+	bundle := g.bundles.Current()
+	if bundle == nil {
+		return g.noBundle
+	}
+	v, known, err := g.verdicts.Known(s.container.Image.ID)
+	if !known || len(s.volumes) > 0 || err != nil && !errors.Is(err, scanner.ErrUnscanned) {
+		return nil
+	}
+	return bundle.Recall(&s.container, policy.Knowledge{Verdict: v}, at)
 }
 
 func (g *Gate) know(ctx context.Context, imageID string) (policy.Knowledge, error) {
