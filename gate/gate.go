@@ -114,8 +114,8 @@ func New(runtime Runtime, verdicts Verdicts, bundles Bundles, events Events, opt
 type subject struct {
 	container policy.Container
 	sandboxID string
-	volumes   []policy.Image                  // images mounted as volumes: their risk counts, their privileges do not exist
-	decided   atomic.Pointer[policy.Decision] // the last decision, nil before the first
+	volumes   []policy.Image         // images mounted as volumes: their risk counts, their privileges do not exist
+	alerted   atomic.Pointer[string] // what the last decision said if that was an Alert, else nil
 	// config is what was asked for, kept only where the runtime may have made something else of it: a
 	// name of an image or a link in a host path may have changed between our look and the runtime's.
 	// Such a container is looked at again when it starts.
@@ -141,7 +141,7 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 	if d.Action == policy.Block {
 		told = refusal(c, d)
 	}
-	if before := s.decided.Swap(d); d.Action != policy.Allow && !alreadyTold(before, d) {
+	if repeated := s.alreadyTold(d); d.Action != policy.Allow && !repeated {
 		located := *c
 		located.PodAddress = g.address(ctx, s.sandboxID)
 		g.events.Record(at, operation, &located, d, told)
@@ -179,8 +179,14 @@ func (g *Gate) address(ctx context.Context, sandboxID string) string {
 
 // alreadyTold says whether the alert about a start is the one its creation has raised a moment ago:
 // one container that starts is one event.
-func alreadyTold(before, now *policy.Decision) bool {
-	return before != nil && before.Action == policy.Alert && now.Action == policy.Alert && before.Because() == now.Because()
+func (s *subject) alreadyTold(d *policy.Decision) bool {
+	var now *string // not the decision, which keeps a whole verdict in memory
+	if d.Action == policy.Alert {
+		because := d.Because()
+		now = &because
+	}
+	before := s.alerted.Swap(now)
+	return before != nil && now != nil && *before == *now
 }
 
 // decide answers for the container's image, its privileges and the images it mounts; the strictest

@@ -43,7 +43,7 @@ func (g *Gate) StartContainerNow(request *cri.StartContainerRequest) bool {
 		return false
 	}
 	g.options.Decided(startContainer, d, time.Since(began))
-	s.decided.Store(d)
+	s.alerted.Store(nil)
 	g.options.Started(at, &s.container)
 	g.containers.Remove(request.GetContainerId())
 	return true
