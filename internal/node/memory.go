@@ -8,11 +8,11 @@ import (
 const (
 	// spare is how much garbage may gather before it is collected, in bytes. Go's own measure is as much
 	// as is in use, which would take the memory of a full verdict cache twice.
-	spare = 8 << 20
+	spare = 4 << 20
 	// ownHeap is what the daemon has in use without any verdicts, about, in bytes.
-	ownHeap = 6 << 20
+	ownHeap = 4 << 20
 	// Below leastPercent collecting takes more time than the memory is worth; defaultPercent is Go's own.
-	leastPercent, defaultPercent = 15, 100
+	leastPercent, defaultPercent = 10, 100
 )
 
 // collectInTime sets when garbage is collected by how much the verdicts take now, unless the operator has
