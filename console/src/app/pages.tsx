@@ -1,0 +1,26 @@
+import { DashboardOutlined } from '@ant-design/icons'
+import type { ReactNode } from 'react'
+import type { RouteObject } from 'react-router'
+import { Role } from '../api/portcullis/v1/access_pb'
+import type { TextKey } from '../text'
+
+export interface Page {
+  path: string
+  title: TextKey
+  icon: ReactNode
+  // Who sees it in the menu; central decides who gets what it shows.
+  least: Role
+  // The page and those below it, each loaded when it is first opened.
+  routes: RouteObject[]
+}
+
+// pages is the menu. A new page adds its entry.
+export const pages: Page[] = [
+  {
+    path: '/',
+    title: 'app.overview',
+    icon: <DashboardOutlined />,
+    least: Role.VIEWER,
+    routes: [{ index: true, lazy: async () => ({ Component: (await import('../overview/OverviewPage')).OverviewPage }) }],
+  },
+]
