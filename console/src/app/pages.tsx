@@ -1,4 +1,4 @@
-import { DashboardOutlined } from '@ant-design/icons'
+import { DashboardOutlined, SafetyOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -22,5 +22,17 @@ export const pages: Page[] = [
     icon: <DashboardOutlined />,
     least: Role.VIEWER,
     routes: [{ index: true, lazy: async () => ({ Component: (await import('../overview/OverviewPage')).OverviewPage }) }],
+  },
+  {
+    path: '/policies',
+    title: 'app.policies',
+    icon: <SafetyOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'policies', lazy: async () => ({ Component: (await import('../policies/PoliciesPage')).PoliciesPage }) },
+      { path: 'policies/new', lazy: async () => ({ Component: (await import('../policies/NewPolicyPage')).NewPolicyPage }) },
+      { path: 'policies/:name', lazy: async () => ({ Component: (await import('../policies/PolicyPage')).PolicyPage }) },
+      { path: 'policies/:name/edit', lazy: async () => ({ Component: (await import('../policies/EditPolicyPage')).EditPolicyPage }) },
+    ],
   },
 ]

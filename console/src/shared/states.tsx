@@ -32,10 +32,13 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
       ))}
     </ul>
   )
-  const action = retry && <Button onClick={retry}>{t('shared.retry')}</Button>
-  return (
-    <Alert type="error" showIcon role="alert" title={t('shared.failed')} description={list || describe(error, t)} action={action} style={{ marginBottom: 16 }} />
+  const says = (
+    <Flex vertical gap={8} align="start">
+      {list || describe(error, t)}
+      {retry && <Button onClick={retry}>{t('shared.retry')}</Button>}
+    </Flex>
   )
+  return <Alert type="error" showIcon role="alert" title={t('shared.failed')} description={says} style={{ marginBottom: 16 }} />
 }
 
 export function Nothing({ says, children }: { says?: string; children?: ReactNode }) {
@@ -53,6 +56,11 @@ export function NotAllowed() {
   return <Result icon={<LockOutlined />} title={t('shared.notAllowed')} subTitle={t('shared.notAllowedHint', { role: word('role', String(user.role)) })} />
 }
 
+function Missing() {
+  const { t } = useText()
+  return <Nothing says={t('shared.unimplemented')} />
+}
+
 // Needs shows its content to those who have the role, and says to others that they have not.
 export function Needs({ role, children }: { role: Role; children: ReactNode }) {
   return useSession().may(role) ? children : <NotAllowed />
@@ -63,6 +71,8 @@ export function Answer<Data>({ of, children }: { of: UseQueryResult<Data>; child
   // What was there before stays readable while it cannot be had anew.
   if (of.data !== undefined) return children(of.data)
   if (of.isPending) return <Loading />
-  if (ConnectError.from(of.error).code === Code.PermissionDenied) return <NotAllowed />
+  const { code } = ConnectError.from(of.error)
+  if (code === Code.PermissionDenied) return <NotAllowed />
+  if (code === Code.Unimplemented) return <Missing />
   return <Failure error={of.error!} retry={() => void of.refetch()} />
 }

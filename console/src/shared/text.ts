@@ -25,5 +25,8 @@ export const sharedTexts = {
   'shared.delete': ['Delete', '删除'],
   'shared.edit': ['Edit', '编辑'],
   'shared.search': ['Search', '搜索'],
+  'shared.leave': ['Leave without saving?', '尚未保存，确定离开？'],
+  'shared.discard': ['Leave', '离开'],
+  'shared.stay': ['Stay', '留在本页'],
   'shared.never': ['never', '从未'],
 } as const satisfies Texts
