@@ -11,10 +11,11 @@ import (
 	"portcullis/internal/strictyaml"
 )
 
-// Source is one file of documents. Name is used in messages only.
+// Source is one file of documents, or a part of one. Name and Line are used in messages only.
 type Source struct {
 	Name string
 	Data []byte
+	Line int // how many lines of the file stand before Data
 }
 
 // Parse reads and validates documents. The error is a strictyaml.Problems with every mistake, in the
@@ -39,12 +40,19 @@ type parser struct {
 	policies   map[string]string
 	exemptions map[string]string
 	privileged string // where the one PrivilegedStart policy stands
+	line       int    // how many lines stand before the source that is being read
 }
 
 func (p *parser) source(source Source) strictyaml.Problems {
+	p.line = source.Line
 	docs, problems := strictyaml.Split(source.Name, source.Data)
 	for _, doc := range docs {
 		problems = append(problems, p.document(doc)...)
+	}
+	for i := range problems {
+		if problems[i].Line > 0 {
+			problems[i].Line += source.Line
+		}
 	}
 	return problems
 }
@@ -74,7 +82,7 @@ func (p *parser) policy(doc *strictyaml.Document) strictyaml.Problems {
 			if p.privileged != "" {
 				report("spec.template", onlyOnePrivileged, p.privileged)
 			} else {
-				p.privileged = fmt.Sprintf("%q (%s)", policy.Metadata.Name, place(doc))
+				p.privileged = fmt.Sprintf("%q (%s)", policy.Metadata.Name, p.place(doc))
 			}
 		}
 	})
@@ -97,22 +105,28 @@ func (p *parser) unique(doc *strictyaml.Document, names map[string]string, name 
 	if first, twice := names[name]; twice {
 		report("metadata.name", "%q is already the name of %s; choose another", name, first)
 	} else if name != "" {
-		names[name] = place(doc)
+		names[name] = p.place(doc)
 	}
 }
 
 // place says where a document's name stands.
-func place(doc *strictyaml.Document) string {
+func (p *parser) place(doc *strictyaml.Document) string {
 	problem := doc.Problem("metadata.name", "")
-	return fmt.Sprintf("%s:%d", problem.File, problem.Line)
+	return fmt.Sprintf("%s:%d", problem.File, problem.Line+p.line)
 }
 
 // decode stores the document in into and then lets check report. What check says about a field that
 // could not be decoded is left out: it would blame the reader's zero value on the author.
 func decode(doc *strictyaml.Document, into any, check func(report)) strictyaml.Problems {
 	problems := doc.Decode(into)
+	if len(problems) > maxProblems {
+		return problems[:maxProblems]
+	}
 	undecoded := slices.Clone(problems)
 	add := func(field, format string, args ...any) {
+		if len(problems) >= maxProblems {
+			return
+		}
 		for _, u := range undecoded {
 			if within(field, u.Field) || within(u.Field, field) && u.Message != unknownKey {
 				return
@@ -128,6 +142,10 @@ func decode(doc *strictyaml.Document, into any, check func(report)) strictyaml.P
 	}
 	return problems
 }
+
+// maxProblems bounds what is said about one document. Nobody corrects more at a time, and mistakes are held
+// against each other.
+const maxProblems = 500
 
 // blanks returns the optional fields of the struct v that the document sets to nothing at all. They
 // would count as left out, and what is left out often means everything.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"portcullis/internal/strictyaml"
 	"portcullis/policy"
 )
 
@@ -124,6 +125,24 @@ func TestNameLimitsCountCharactersFromBothSides(t *testing.T) {
 func TestAFieldThatCouldNotBeReadIsBlamedOnce(t *testing.T) {
 	_, err := policy.Parse(files([]string{risky("n", "risk: everything")})...)
 	require.EqualError(t, err, "a.yaml:9: spec.risk: wrong type: cannot read the text `everything` as a mapping")
+}
+
+func TestADocumentThatIsNothingButMistakesIsNotHeldAgainstItself(t *testing.T) {
+	for _, item := range []string{"{nam: x}", "{name: ''}", "{name: }"} {
+		_, err := policy.Parse(files([]string{risky("n", "risk: {vulnerabilities: {components: ["+strings.Repeat(item+", ", 60_000)+"]}}")})...)
+		var problems strictyaml.Problems
+		require.ErrorAs(t, err, &problems)
+		require.LessOrEqual(t, len(problems), 500, item)
+	}
+}
+
+func TestAPartOfAFileIsToldByTheLinesOfTheFile(t *testing.T) {
+	_, err := policy.Parse(
+		policy.Source{Name: "a.yaml", Data: []byte(risky("n", criticals)), Line: 100},
+		policy.Source{Name: "a.yaml", Data: []byte(risky("n", "risk: everything")), Line: 200},
+	)
+	require.EqualError(t, err, "a.yaml:203: metadata.name: \"n\" is already the name of a.yaml:103; choose another\n"+
+		"a.yaml:209: spec.risk: wrong type: cannot read the text `everything` as a mapping")
 }
 
 func TestRevisionIsOfTheContentNotOfTheFiles(t *testing.T) {

@@ -26,11 +26,11 @@ const (
 // newSecret makes a secret, and the hash that is kept of it.
 func newSecret(prefix string) (secret string, hash []byte) {
 	secret = prefix + rand.Text() + rand.Text()
-	return secret, hashSecret(secret)
+	return secret, HashSecret(secret)
 }
 
-// hashSecret needs no salt and no effort: a secret has 256 random bits.
-func hashSecret(secret string) []byte {
+// HashSecret is what is kept of a secret. It needs no salt and no effort: a secret has 256 random bits.
+func HashSecret(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
 }
@@ -50,9 +50,9 @@ func (g *Guard) identifySecret(ctx context.Context, secret string, principal Pri
 		case len(secret) > maxSecret:
 			found.why = errToken
 		case strings.HasPrefix(secret, sessionPrefix):
-			found, refresh, err = g.session(ctx, tx, hashSecret(secret), principal)
+			found, refresh, err = g.session(ctx, tx, HashSecret(secret), principal)
 		default:
-			found, refresh, err = g.token(ctx, tx, hashSecret(secret), principal)
+			found, refresh, err = g.token(ctx, tx, HashSecret(secret), principal)
 		}
 		if err == nil {
 			principal = found

@@ -53,7 +53,7 @@ func (s *Sessions) begin(ctx context.Context, tx *store.Tx, u store.User, how, o
 	now := s.options.Now()
 	secret, hash := newSecret(sessionPrefix)
 	expires = now.Add(s.options.Lifetime)
-	if err := tx.DeleteSession(ctx, hashSecret(old)); err != nil {
+	if err := tx.DeleteSession(ctx, HashSecret(old)); err != nil {
 		return "", expires, err
 	}
 	u.LastLoginTime = now

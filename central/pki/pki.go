@@ -183,3 +183,10 @@ func (p *PKI) TLSConfig() *tls.Config {
 }
 
 var errForeign = errors.New("the client certificate was not given by this central; join the node again")
+
+// KeyFingerprint is of the public key of Authorities' certificate, as join tokens carry it: SHA-256 of its
+// SubjectPublicKeyInfo in hexadecimal digits.
+func (p *PKI) KeyFingerprint() string {
+	sum := sha256.Sum256(p.trusted.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}

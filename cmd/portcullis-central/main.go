@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/durationpb"
 
+	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/internal/centralapp"
 )
 
@@ -47,7 +50,7 @@ func run(arguments []string) int {
 	command.Flags().BoolVar(&check, "check", false, "validate the configuration, then exit")
 	command.PersistentFlags().StringVar(&configFile, "config", "", "configuration `FILE` (default "+centralapp.DefaultFile+", which need not exist)")
 	command.PersistentFlags().StringVar(&data, "data", "", "data `FOLDER`, instead of the configuration's")
-	command.AddCommand(resetPassword(read))
+	command.AddCommand(resetPassword(read), token(read))
 	if err := command.Execute(); err != nil {
 		fmt.Fprintf(os.Stderr, "portcullis-central: %v\n", err)
 		return 1
@@ -80,6 +83,39 @@ func resetPassword(read func() (centralapp.Config, error)) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func token(read func() (centralapp.Config, error)) *cobra.Command {
+	group := &cobra.Command{Use: "token", Short: "Join tokens, for whoever may read central's data folder", Args: cobra.NoArgs}
+	var description string
+	var ttl time.Duration
+	var uses int32
+	create := &cobra.Command{
+		Use:   "create",
+		Short: "Makes a token with which nodes join; central may be running",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := read()
+			if err != nil {
+				return err
+			}
+			answer, err := centralapp.CreateToken(command.Context(), config, &portcullisv1.CreateJoinTokenRequest{
+				Description: description, Ttl: durationpb.New(ttl), Uses: uses,
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(command.OutOrStdout(), answer.GetSecret())
+			fmt.Fprintf(command.ErrOrStderr(), "Good until %s. On the node, with the token in FILE:\n  %s\n",
+				answer.GetToken().GetExpireTime().AsTime().Format(time.RFC3339), answer.GetCommand())
+			return nil
+		},
+	}
+	create.Flags().StringVar(&description, "description", "", "what the token is for")
+	create.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it is good, 1m to 720h")
+	create.Flags().Int32Var(&uses, "uses", 1, "how many nodes may join with it, 1 to 10000")
+	group.AddCommand(create)
+	return group
 }
 
 // serve runs central until it is told to stop.

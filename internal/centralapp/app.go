@@ -15,13 +15,20 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
 	"portcullis/central/audit"
+	"portcullis/central/images"
+	"portcullis/central/nodes"
 	"portcullis/central/pki"
+	"portcullis/central/policies"
 	"portcullis/central/store"
+	"portcullis/policy"
+	"portcullis/scanner-client/verdict"
 )
 
 // App is one running portcullis-central.
@@ -39,9 +46,13 @@ type App struct {
 	pki   *pki.PKI
 	guard *access.Guard
 
+	policies *policies.Service
 	audit    *audit.Service
 	sessions *access.Sessions
 	users    *access.Users
+	nodes    *nodes.Service
+	sync     *nodes.Sync
+	images   *images.Service
 	oidc     *access.OIDC // nil where it is not configured
 
 	listener  net.Listener
@@ -70,7 +81,6 @@ func New(config Config, options Options) (*App, error) {
 		failed: make(chan error, 2),
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
-	a.onStop(func() error { a.cancel(); a.tasks.Wait(); return nil })
 	if err := a.build(options); err != nil {
 		return nil, errors.Join(err, a.Stop())
 	}
@@ -86,6 +96,7 @@ func (a *App) build(options Options) error {
 		return err
 	}
 	a.onStop(a.store.Close)
+	a.onStop(func() error { a.cancel(); a.tasks.Wait(); return nil }) // the last words go to the store
 	password, err := access.FirstAdmin(a.ctx, a.store, a.now())
 	if err != nil {
 		return err
@@ -99,12 +110,29 @@ func (a *App) build(options Options) error {
 	if err != nil {
 		return err
 	}
-	a.guard = access.NewGuard(a.store, noNodes{}, a.pki, access.GuardOptions{Idle: a.config.Sessions.Idle, Now: a.now, Log: a.log})
+	if err := a.buildFleet(); err != nil {
+		return err
+	}
+	a.guard = access.NewGuard(a.store, a.sync, a.pki, access.GuardOptions{Idle: a.config.Sessions.Idle, Now: a.now, Log: a.log})
 	return a.buildServices()
+}
+
+// buildFleet makes what nodes talk to.
+func (a *App) buildFleet() error {
+	var err error
+	a.images, err = images.New(a.store, noBundles{}, images.Options{Dir: a.config.Data, Now: a.now, Log: a.log})
+	if err != nil {
+		return err
+	}
+	options := nodes.Options{URL: a.config.url(), Now: a.now, Log: a.log}
+	a.sync = nodes.NewSync(a.store, a.pki, noBundles{}, a.images, noDecisions{}, options)
+	a.nodes = nodes.NewService(a.store, a.sync, a.pki, options)
+	return nil
 }
 
 // buildServices makes what mountServices mounts.
 func (a *App) buildServices() error {
+	a.policies = policies.NewService(a.store, policies.Options{Hits: noEvents{}, Images: noImages{}, Now: a.now})
 	a.audit = audit.NewService(a.store)
 	a.users = access.NewUsers(a.store, a.now)
 	options := access.SessionOptions{
@@ -121,10 +149,37 @@ func (a *App) buildServices() error {
 	return err
 }
 
-// noNodes is until there is something that knows them.
-type noNodes struct{}
+// noBundles is until there are policies.
+type noBundles struct{}
 
-func (noNodes) IsMember(context.Context, string) (bool, error) { return false, nil }
+func (noBundles) NewestBundle(context.Context) (*portcullisv1.Bundle, error) {
+	return nil, store.ErrNotFound
+}
+
+// noDecisions is until something takes them. Nodes keep them.
+type noDecisions struct{}
+
+func (noDecisions) Ingest(context.Context, string, *portcullisv1.UploadDecisionsRequest) (int64, error) {
+	return 0, connect.NewError(connect.CodeUnavailable, errors.New("decisions are not taken yet"))
+}
+
+// noEvents is until there is something that counts them.
+type noEvents struct{}
+
+func (noEvents) PolicyHits(context.Context, []string, time.Time) (map[string]policies.Hits, error) {
+	return nil, nil
+}
+
+// noImages is until there is something that knows them.
+type noImages struct{}
+
+func (noImages) EachPresentImage(context.Context, func(*policies.PresentImage) error) error {
+	return nil
+}
+
+func (noImages) KnownImage(context.Context, string) (policy.Image, *verdict.Verdict, error) {
+	return policy.Image{}, nil, nil
+}
 
 // openStore opens the database. At a machine's start that may be up a little later than we are.
 func openStore(ctx context.Context, config Config, log logrus.FieldLogger) (*store.Store, error) {
@@ -186,6 +241,8 @@ func (a *App) lock() error {
 
 // Start begins to answer.
 func (a *App) Start() {
+	a.tasks.Go(func() { a.sync.Run(a.ctx) })
+	a.tasks.Go(func() { a.images.Run(a.ctx) })
 	server := a.newServer()
 	a.onStop(func() error { return a.drain(server) })
 	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })

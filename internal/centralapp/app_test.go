@@ -117,6 +117,26 @@ func TestTheFirstStartNeedsNoConfigurationAndTheSecondKnowsEverything(t *testing
 	require.NoError(t, second.whoAmI())
 }
 
+func TestAPolicyIsKeptOverARestart(t *testing.T) {
+	config := configured(t, "")
+	first := start(t, config)
+	require.NoError(t, first.login())
+	const password = "correct horse battery"
+	_, err := first.sessions().ChangePassword(ctx, &portcullisv1.ChangePasswordRequest{OldPassword: first.password, NewPassword: password})
+	require.NoError(t, err)
+	const document = `{apiVersion: portcullis/v1, kind: ImagePolicy, metadata: {name: p}, spec: {template: PrivilegedStart, enabled: true, effect: {mode: Immediate}, scope: {images: {all: true}}}}`
+	_, err = api.NewPolicyServiceClient(first.browser, first.url).CreatePolicy(ctx, &portcullisv1.CreatePolicyRequest{Document: document})
+	require.NoError(t, err)
+	require.NoError(t, first.Stop())
+
+	second := start(t, config)
+	second.password = password
+	require.NoError(t, second.login())
+	kept, err := api.NewPolicyServiceClient(second.browser, second.url).GetPolicy(ctx, &portcullisv1.GetPolicyRequest{Name: "p"})
+	require.NoError(t, err)
+	require.Equal(t, "user:admin", kept.GetPolicy().GetUpdatedBy())
+}
+
 func TestJSONWithoutAClientLibraryWorks(t *testing.T) {
 	c := start(t, configured(t, ""))
 	response, err := c.browser.Post(c.url+"/portcullis.v1.SessionService/GetLoginOptions", "application/json", strings.NewReader("{}"))

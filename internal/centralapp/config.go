@@ -184,3 +184,18 @@ func (c *Config) NewLogger() *logrus.Logger {
 	}
 	return log
 }
+
+// url is where nodes reach central: as configured, or by this machine's name.
+func (c *Config) url() string {
+	if c.URL != "" {
+		return c.URL
+	}
+	host, port, _ := net.SplitHostPort(c.Listen) // validated
+	if address := net.ParseIP(host); host == "" || address != nil && address.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return "https://" + net.JoinHostPort(host, port)
+}

@@ -1,6 +1,7 @@
 package centralapp
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
+	"portcullis/central/images"
 	"portcullis/central/rpc"
 	"portcullis/console"
 )
@@ -24,14 +26,24 @@ const (
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
 	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
 	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
+	mux.Handle(api.NewPolicyServiceHandler(a.policies, options...))
 	mux.Handle(api.NewSessionServiceHandler(a.sessions, small...))
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
+	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))
+	mux.Handle(api.NewImageServiceHandler(a.images, small...))
+	mux.Handle(api.NewSyncServiceHandler(a.sync, options...))
+	_, join := api.NewSyncServiceHandler(a.sync, small...)
+	mux.Handle(api.SyncServiceJoinProcedure, join)
+	// A change goes to all nodes at once: to compress it for each would be most of the work.
+	_, stream := api.NewSyncServiceHandler(a.sync, append(slices.Clip(small), connect.WithCompressMinBytes(math.MaxInt))...)
+	mux.Handle(api.SyncServiceSyncProcedure, stream)
 }
 
 // mountPages says what central offers besides services.
 func (a *App) mountPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("POST "+images.UploadPath, a.guard.HTTP(access.ByEditor(), http.HandlerFunc(a.images.Upload)))
 	if a.oidc != nil {
 		mux.HandleFunc("GET "+access.OIDCLoginPath, a.oidc.Login)
 		mux.HandleFunc("GET "+access.OIDCCallbackPath, a.oidc.Callback)

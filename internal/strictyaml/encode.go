@@ -18,3 +18,6 @@ func Encode(value any) ([]byte, error) {
 	}
 	return yaml.Dump(plain)
 }
+
+// EncodeTagged writes value, a struct with yaml tags, in the order of its fields.
+func EncodeTagged(value any) ([]byte, error) { return yaml.Dump(value) }

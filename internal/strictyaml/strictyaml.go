@@ -23,6 +23,9 @@ const (
 	MaxSize = 16 << 20
 	// maxDepth bounds nesting; nothing that Portcullis reads is deeper than ten.
 	maxDepth = 64
+	// maxPath bounds a field's path, which is kept for each of the values in it: a small file could
+	// otherwise fill the memory.
+	maxPath = 512
 )
 
 // Problem is one mistake: where it is, what is wrong, and what to write instead.
@@ -126,6 +129,9 @@ func content(n *yaml.Node) *yaml.Node {
 // index records where every field stands and finds what the decoder does not say with a field path:
 // duplicate keys, aliases (an alias can make a small file expand without bound) and deep nesting.
 func (d *Document) index(n *yaml.Node, path string, depth int) Problems {
+	if len(path) > maxPath {
+		return Problems{{d.file, n.Line, strings.ToValidUTF8(path[:maxPath], ""), fmt.Sprintf("keys are longer than %d bytes together; no field's are", maxPath)}}
+	}
 	d.paths[position{n.Line, n.Column}] = path
 	if _, seen := d.lines[path]; !seen {
 		d.lines[path] = n.Line

@@ -69,6 +69,7 @@ func TestHostileInputIsRefusedNotExpanded(t *testing.T) {
 	}
 	require.Contains(t, problems(bomb), "anchors and aliases are not supported")
 	require.Contains(t, problems("spec: "+strings.Repeat("[", 100)+strings.Repeat("]", 100)), "nested deeper than 64 levels")
+	require.Contains(t, problems("? "+strings.Repeat("k", 600)+"\n: ["+strings.Repeat("1,", 10)+"]"), "keys are longer than 512 bytes together")
 	require.Contains(t, problems(strings.Repeat("[", 100_000)), "not valid YAML")
 	require.Contains(t, problems(strings.Repeat("#", strictyaml.MaxSize+1)), "at most 16777216 are read")
 }

@@ -17,7 +17,9 @@ import (
 // could not be read: then it holds what was understood until there, which shows the image not clean, but
 // which image it is about and what was found in it must not be lost with the rest.
 type Report struct {
-	About About
+	// Format is the form that it has, such as trivy; its reader leaves that to who chose the reader.
+	Format string `json:"-"`
+	About  About
 	// Verdict has no ImageID: which image the report is about is for About, and for who knows the
 	// images, to say.
 	Verdict verdict.Verdict

@@ -61,6 +61,7 @@ func Import(file io.ReadSeeker, written time.Time, limit int64) (*formats.Report
 	if report == nil {
 		return nil, err
 	}
+	report.Format = strings.ToLower(f.name)
 	if err != nil {
 		err = fmt.Errorf("%s report: %w", f.name, err)
 	}
@@ -160,6 +161,19 @@ func boundNames(about *formats.About) (warnings []string) {
 		}
 	}
 	return warnings
+}
+
+// Declare says which image a report is about by its ID or digest, for reports that do not say it. The error tells
+// that they say otherwise.
+func Declare(digest string, about *formats.About) error {
+	if !verdict.ValidImageID(digest) {
+		return errors.New("is not an image ID or digest; write sha256: and 64 lower-case hexadecimal digits")
+	}
+	if about.ID != "" && !slices.Contains(bareDigests(about), digest) {
+		return fmt.Errorf("the report says that it is about %s", about.ID)
+	}
+	about.Digests = append(slices.Clip(about.Digests), digest)
+	return nil
 }
 
 // declare adds the digest that a file name such as sha256-0123….osv.json declares. It is there for

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	scanner "portcullis/scanner-client"
+	"portcullis/scanner-client/formats"
 	"portcullis/scanner-client/verdict"
 )
 
@@ -35,10 +36,22 @@ func (f *Folder) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	chosen := choose(f.candidates(image))
+	v, err := merge(ctx, f.candidates(image), func(c *candidate) (*verdict.Verdict, error) {
+		report, err := f.read(ctx, c.name)
+		return part(image, f.options.Platform, filepath.Join(f.path, c.name), report, err)
+	})
+	if v == nil && err == nil {
+		err = f.nothing()
+	}
+	return v, err
+}
+
+// merge joins what the candidates, newest scan first, say of one image. It returns nil for nothing.
+func merge(ctx context.Context, newestFirst []candidate, read func(*candidate) (*verdict.Verdict, error)) (*verdict.Verdict, error) {
+	chosen := choose(newestFirst)
 	var parts []*verdict.Verdict
 	for _, c := range chosen.read {
-		part, err := f.part(ctx, image, &c)
+		part, err := read(&c)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -51,23 +64,19 @@ func (f *Folder) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	if len(chosen.failures) > 0 {
 		return v, fmt.Errorf("%w: %w", scanner.ErrUnreadable, errors.Join(chosen.failures...))
 	}
-	if v == nil {
-		return nil, f.nothing()
-	}
 	return v, nil
 }
 
-// part is what one report says of the image, nil for nothing. The report may be another than the one that was
-// indexed under the name.
-func (f *Folder) part(ctx context.Context, image scanner.Image, c *candidate) (*verdict.Verdict, error) {
-	report, err := f.read(ctx, c.name)
-	certain, _ := about(&report.About, image, f.options.Platform)
+// part is what one report, which was read until err, says of the image, nil for nothing. The report may be
+// another than the one that was indexed under the name.
+func part(image scanner.Image, platform, name string, report *formats.Report, err error) (*verdict.Verdict, error) {
+	certain, _ := about(&report.About, image, platform)
 	v := &report.Verdict
 	v.ImageID = image.ID
 	switch certain {
 	case no:
 		if err == nil {
-			err = fmt.Errorf("report %s: was about the image a moment ago and is about another now", filepath.Join(f.path, c.name))
+			err = fmt.Errorf("report %s: was about the image a moment ago and is about another now", name)
 		}
 		return nil, err
 	case likely:
@@ -109,10 +118,14 @@ func (f *Folder) candidates(image scanner.Image) []candidate {
 			}
 		}
 	}
+	sortNewestFirst(found)
+	return found
+}
+
+func sortNewestFirst(found []candidate) {
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(b.file.ScannedAt.Compare(a.file.ScannedAt), cmp.Compare(a.name, b.name))
 	})
-	return found
 }
 
 // maxLikely bounds the reports that are read for one image because of its tags, and maxBroken those that are

@@ -82,7 +82,13 @@ var ErrTooLarge = fmt.Errorf("verdict file is larger than %d bytes", MaxFileSize
 // Read reads one verdict in its JSON form and validates it. It is strict, because a misspelt key
 // would otherwise turn findings into a clean verdict. It reads at most MaxFileSize bytes. With ErrCut it
 // returns the worst findings, as those of an image that was not scanned.
-func Read(r io.Reader) (*Verdict, error) {
+func Read(r io.Reader) (*Verdict, error) { return read(r, false) }
+
+// ReadPart is Read for what central tells of an image: findings may be of kinds that nobody is known to have
+// looked for in this very image.
+func ReadPart(r io.Reader) (*Verdict, error) { return read(r, true) }
+
+func read(r io.Reader, part bool) (*Verdict, error) {
 	limited := &io.LimitedReader{R: r, N: MaxFileSize + 1}
 	decoder := json.NewDecoder(limited)
 	decoder.DisallowUnknownFields()
@@ -102,7 +108,7 @@ func Read(r io.Reader) (*Verdict, error) {
 		return nil, fmt.Errorf("not a verdict: apiVersion %q, kind %q; write %q and %q", f.APIVersion, f.Kind, APIVersion, FileKind)
 	}
 	f.Verdict.Vulnerabilities, f.Verdict.Malware, f.Verdict.Secrets = f.Vulnerabilities.findings, f.Malware.findings, f.Secrets.findings
-	if err := f.validate(); err != nil {
+	if err := f.validate(part); err != nil {
 		return nil, err
 	}
 	if f.Vulnerabilities.cut || f.Malware.cut || f.Secrets.cut {
@@ -137,7 +143,7 @@ func ValidImageID(id string) bool { return imageID.MatchString(id) }
 // maxMistakes bounds what a file full of mistakes writes into the log.
 const maxMistakes = 20
 
-func (v *Verdict) validate() error {
+func (v *Verdict) validate(part bool) error {
 	var mistakes []error
 	expect := func(ok bool, format string, args ...any) {
 		if !ok && len(mistakes) < maxMistakes {
@@ -147,7 +153,7 @@ func (v *Verdict) validate() error {
 	expect(ValidImageID(v.ImageID), "imageID %q: write sha256: and the 64 hexadecimal digits of the image's config digest", v.ImageID)
 	expect(v.Scanner.Name != "", "scanner.name: required")
 	expect(!v.ScannedAt.IsZero(), "scannedAt: required")
-	expect(len(v.Scanned)+len(v.Skipped) > 0, "scanned: required; list the kinds that were looked for: %v", Kinds())
+	expect(part || len(v.Scanned)+len(v.Skipped) > 0, "scanned: required; list the kinds that were looked for: %v", Kinds())
 	for i, kind := range v.Scanned {
 		expect(kind == KindVulnerabilities || kind == KindMalware || kind == KindSecrets, "scanned[%d]: unknown kind %q; write one of %v", i, kind, Kinds())
 	}
@@ -156,7 +162,7 @@ func (v *Verdict) validate() error {
 		expect(s.What != "", "skipped[%d].what: required; say what was not looked at", i)
 	}
 	for _, kind := range Kinds() {
-		expect(v.count(kind) == 0 || v.Covers(kind) || v.Partly(kind), "%s: has findings but is not listed in scanned", kind)
+		expect(part || v.count(kind) == 0 || v.Covers(kind) || v.Partly(kind), "%s: has findings but is not listed in scanned", kind)
 	}
 	for i, found := range v.Vulnerabilities {
 		expect(found.ID != "", "vulnerabilities[%d].id: required", i)

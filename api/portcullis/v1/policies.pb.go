@@ -2218,8 +2218,11 @@ type PreviewPolicyResponse struct {
 	StartsTotal int64 `protobuf:"varint,5,opt,name=starts_total,json=startsTotal,proto3" json:"starts_total,omitempty"`
 	// Images in scope of which nothing, or not all that the draft looks for, is known.
 	UnscannedTotal int64 `protobuf:"varint,6,opt,name=unscanned_total,json=unscannedTotal,proto3" json:"unscanned_total,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Set when there was more than is looked at: 10,000 images, 100,000 different starts, 20 s. The totals
+	// are then of what was looked at.
+	Incomplete    bool `protobuf:"varint,7,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PreviewPolicyResponse) Reset() {
@@ -2294,13 +2297,22 @@ func (x *PreviewPolicyResponse) GetUnscannedTotal() int64 {
 	return 0
 }
 
+func (x *PreviewPolicyResponse) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
 type PreviewedImage struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ImageId string                 `protobuf:"bytes,1,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
 	Names   []string               `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
-	Nodes   []string               `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// At most 50.
+	Nodes []string `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// The reason in words.
 	Because       string `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
+	NodesTotal    int64  `protobuf:"varint,5,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2363,6 +2375,14 @@ func (x *PreviewedImage) GetBecause() string {
 	return ""
 }
 
+func (x *PreviewedImage) GetNodesTotal() int64 {
+	if x != nil {
+		return x.NodesTotal
+	}
+	return 0
+}
+
+// PreviewedStart is the starts of one workload's container; the pod and node are those of the last.
 type PreviewedStart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -2622,7 +2642,7 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x10CHANGE_UNCHANGED\x10\x03\x12\x12\n" +
 	"\x0eCHANGE_DELETED\x10\x04\"2\n" +
 	"\x14PreviewPolicyRequest\x12\x1a\n" +
-	"\bdocument\x18\x01 \x01(\tR\bdocument\"\x95\x02\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument\"\xb5\x02\n" +
 	"\x15PreviewPolicyResponse\x125\n" +
 	"\x06images\x18\x01 \x03(\v2\x1d.portcullis.v1.PreviewedImageR\x06images\x12!\n" +
 	"\fimages_total\x18\x02 \x01(\x03R\vimagesTotal\x12\x1f\n" +
@@ -2630,12 +2650,17 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"nodesTotal\x125\n" +
 	"\x06starts\x18\x04 \x03(\v2\x1d.portcullis.v1.PreviewedStartR\x06starts\x12!\n" +
 	"\fstarts_total\x18\x05 \x01(\x03R\vstartsTotal\x12'\n" +
-	"\x0funscanned_total\x18\x06 \x01(\x03R\x0eunscannedTotal\"q\n" +
+	"\x0funscanned_total\x18\x06 \x01(\x03R\x0eunscannedTotal\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\a \x01(\bR\n" +
+	"incomplete\"\x92\x01\n" +
 	"\x0ePreviewedImage\x12\x19\n" +
 	"\bimage_id\x18\x01 \x01(\tR\aimageId\x12\x14\n" +
 	"\x05names\x18\x02 \x03(\tR\x05names\x12\x14\n" +
 	"\x05nodes\x18\x03 \x03(\tR\x05nodes\x12\x18\n" +
-	"\abecause\x18\x04 \x01(\tR\abecause\"\x8c\x02\n" +
+	"\abecause\x18\x04 \x01(\tR\abecause\x12\x1f\n" +
+	"\vnodes_total\x18\x05 \x01(\x03R\n" +
+	"nodesTotal\"\x8c\x02\n" +
 	"\x0ePreviewedStart\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x1c\n" +

@@ -86,8 +86,10 @@ const (
 type PolicyServiceClient interface {
 	CreatePolicy(context.Context, *v1.CreatePolicyRequest) (*v1.CreatePolicyResponse, error)
 	UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error)
-	// SetPolicyEnabled switches a policy on, which starts its observation anew, or off.
+	// SetPolicyEnabled switches a policy on, which starts its observation anew and takes spec.effect.since
+	// out of the document, or off. A policy that is switched so already stays as it is.
 	SetPolicyEnabled(context.Context, *v1.SetPolicyEnabledRequest) (*v1.SetPolicyEnabledResponse, error)
+	// DeletePolicy is FAILED_PRECONDITION while an exemption names the policy.
 	DeletePolicy(context.Context, *v1.DeletePolicyRequest) (*v1.DeletePolicyResponse, error)
 	GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error)
 	ListPolicies(context.Context, *v1.ListPoliciesRequest) (*v1.ListPoliciesResponse, error)
@@ -99,13 +101,15 @@ type PolicyServiceClient interface {
 	DeleteExemption(context.Context, *v1.DeleteExemptionRequest) (*v1.DeleteExemptionResponse, error)
 	GetExemption(context.Context, *v1.GetExemptionRequest) (*v1.GetExemptionResponse, error)
 	ListExemptions(context.Context, *v1.ListExemptionsRequest) (*v1.ListExemptionsResponse, error)
-	// ExportDocuments returns all policies and exemptions as one YAML stream that ApplyDocuments takes.
+	// ExportDocuments returns all policies and exemptions as one YAML stream that ApplyDocuments takes. When
+	// an observation began is in it only where spec.effect.since was written.
 	ExportDocuments(context.Context, *v1.ExportDocumentsRequest) (*v1.ExportDocumentsResponse, error)
 	// ApplyDocuments makes policies and exemptions what the documents say: all of them or, on any
 	// mistake, none. Documents that are in force already change nothing.
 	ApplyDocuments(context.Context, *v1.ApplyDocumentsRequest) (*v1.ApplyDocumentsResponse, error)
-	// PreviewPolicy says what a draft would have done: to images that are on nodes now, and to the starts
-	// of the last 7 days.
+	// PreviewPolicy says what a draft would have done: to images that are on nodes now, if they started
+	// without privileges in any namespace, and to the starts of the last 7 days. Exemptions in force count;
+	// where the draft does not say what becomes of unscanned images, they may start.
 	PreviewPolicy(context.Context, *v1.PreviewPolicyRequest) (*v1.PreviewPolicyResponse, error)
 }
 
@@ -387,8 +391,10 @@ func (c *policyServiceClient) PreviewPolicy(ctx context.Context, req *v1.Preview
 type PolicyServiceHandler interface {
 	CreatePolicy(context.Context, *v1.CreatePolicyRequest) (*v1.CreatePolicyResponse, error)
 	UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error)
-	// SetPolicyEnabled switches a policy on, which starts its observation anew, or off.
+	// SetPolicyEnabled switches a policy on, which starts its observation anew and takes spec.effect.since
+	// out of the document, or off. A policy that is switched so already stays as it is.
 	SetPolicyEnabled(context.Context, *v1.SetPolicyEnabledRequest) (*v1.SetPolicyEnabledResponse, error)
+	// DeletePolicy is FAILED_PRECONDITION while an exemption names the policy.
 	DeletePolicy(context.Context, *v1.DeletePolicyRequest) (*v1.DeletePolicyResponse, error)
 	GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error)
 	ListPolicies(context.Context, *v1.ListPoliciesRequest) (*v1.ListPoliciesResponse, error)
@@ -400,13 +406,15 @@ type PolicyServiceHandler interface {
 	DeleteExemption(context.Context, *v1.DeleteExemptionRequest) (*v1.DeleteExemptionResponse, error)
 	GetExemption(context.Context, *v1.GetExemptionRequest) (*v1.GetExemptionResponse, error)
 	ListExemptions(context.Context, *v1.ListExemptionsRequest) (*v1.ListExemptionsResponse, error)
-	// ExportDocuments returns all policies and exemptions as one YAML stream that ApplyDocuments takes.
+	// ExportDocuments returns all policies and exemptions as one YAML stream that ApplyDocuments takes. When
+	// an observation began is in it only where spec.effect.since was written.
 	ExportDocuments(context.Context, *v1.ExportDocumentsRequest) (*v1.ExportDocumentsResponse, error)
 	// ApplyDocuments makes policies and exemptions what the documents say: all of them or, on any
 	// mistake, none. Documents that are in force already change nothing.
 	ApplyDocuments(context.Context, *v1.ApplyDocumentsRequest) (*v1.ApplyDocumentsResponse, error)
-	// PreviewPolicy says what a draft would have done: to images that are on nodes now, and to the starts
-	// of the last 7 days.
+	// PreviewPolicy says what a draft would have done: to images that are on nodes now, if they started
+	// without privileges in any namespace, and to the starts of the last 7 days. Exemptions in force count;
+	// where the draft does not say what becomes of unscanned images, they may start.
 	PreviewPolicy(context.Context, *v1.PreviewPolicyRequest) (*v1.PreviewPolicyResponse, error)
 }
 
