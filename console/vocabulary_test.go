@@ -49,7 +49,7 @@ func TestTheFormOffersWordsThatPoliciesDoNotKnow(t *testing.T) {
 	want, err := json.MarshalIndent(words(), "", "  ")
 	require.NoError(t, err)
 	if os.Getenv("UPDATE") != "" {
-		require.NoError(t, os.WriteFile(vocabularyFile, append(want, '\n'), 0o644)) //nolint:gosec // source code
+		require.NoError(t, os.WriteFile(vocabularyFile, append(want, '\n'), 0o644))
 	}
 	got, err := os.ReadFile(vocabularyFile)
 	require.NoError(t, err)

@@ -35,7 +35,9 @@ afterAll(async () => {
 
 // shot keeps a picture for the eye where SHOTS names a folder.
 async function shot(name: string) {
-  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}.png`, fullPage: true })
+  if (!process.env.SHOTS) return
+  await page.evaluate(() => window.scrollTo(0, 0))
+  await page.screenshot({ path: `${process.env.SHOTS}/${name}.png`, fullPage: true })
 }
 
 interface Violation {
@@ -179,6 +181,25 @@ test('privileges are a tree', async () => {
   await page.getByRole('heading', { name: 'no privileges', level: 1 }).waitFor()
 })
 
+test('events are listed and told in full', async () => {
+  const event = {
+    id: '1', action: 'ACTION_BLOCK', template: 'RiskyImage', policy: 'no criticals', severity: 'Critical', count: '12345',
+    because: 'policy "no criticals": CVE-2021-44228 Critical in log4j-core 2.14.0 (fixed in 2.17.1)', image: 'registry.example.com/shop/cart:1.2',
+    imageId: 'sha256:' + 'ab'.repeat(32), registry: 'registry.example.com', namespace: 'shop', pod: 'cart-5d9c', container: 'cart', node: 'worker-1',
+    cluster: 'prod', asks: [{ parameter: 'host-path', detail: '/etc' }], firstTime: '2026-11-22T10:00:00Z', lastTime: '2026-11-23T10:00:00Z',
+  }
+  await page.route('**/ListEvents', (route) => route.fulfill({ json: { events: [event], total: '1' } }))
+  await page.route('**/GetEvent', (route) => route.fulfill({ json: { event, remedy: 'Update log4j-core to 2.17.1.' } }))
+  await page.goto(central.url + '/events?action=block&days=7')
+  await page.getByText('registry.example.com/shop/cart:1.2').waitFor()
+  await shot('events-en-light')
+  expect(await accessibility()).toEqual([])
+  await page.getByRole('link', { name: 'Nov 23' }).click()
+  await page.getByText('Update log4j-core to 2.17.1.').waitFor()
+  await shot('event-en-light')
+  expect(await accessibility()).toEqual([])
+})
+
 test('every page is shown in both languages and themes, and on a phone', async () => {
   await page.goto(central.url + '/')
   await page.waitForLoadState('networkidle')
@@ -200,7 +221,7 @@ test('every page is shown in both languages and themes, and on a phone', async (
   await shot('overview-zh-dark')
   expect(await accessibility()).toEqual([])
   await page.setViewportSize({ width: 390, height: 844 })
-  for (const path of ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit']) {
+  for (const path of ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit', 'events']) {
     await page.goto(`${central.url}/${path}`)
     await page.getByRole('heading', { level: 1 }).waitFor()
     await page.waitForLoadState('networkidle')

@@ -1,4 +1,4 @@
-import { DashboardOutlined, SafetyOutlined } from '@ant-design/icons'
+import { AlertOutlined, DashboardOutlined, SafetyOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -33,6 +33,16 @@ export const pages: Page[] = [
       { path: 'policies/new', lazy: async () => ({ Component: (await import('../policies/NewPolicyPage')).NewPolicyPage }) },
       { path: 'policies/:name', lazy: async () => ({ Component: (await import('../policies/PolicyPage')).PolicyPage }) },
       { path: 'policies/:name/edit', lazy: async () => ({ Component: (await import('../policies/EditPolicyPage')).EditPolicyPage }) },
+    ],
+  },
+  {
+    path: '/events',
+    title: 'app.events',
+    icon: <AlertOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'events', lazy: async () => ({ Component: (await import('../events/EventsPage')).EventsPage }) },
+      { path: 'events/:id', lazy: async () => ({ Component: (await import('../events/EventPage')).EventPage }) },
     ],
   },
 ]

@@ -6,6 +6,7 @@ import { useNavigate, useParams } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
 import type { Policy } from '../api/portcullis/v1/policies_pb'
 import { central } from '../central'
+import { actorName } from '../shared/actors'
 import { problemsOf } from '../shared/errors'
 import { PageHead } from '../shared/PageHead'
 import { Answer, Failure, Needs } from '../shared/states'
@@ -36,7 +37,7 @@ function Conflict({ mine, newest, onTheirs, onMine }: ConflictProps) {
   ]
   return (
     <Modal open width={900} closable={false} mask={{ closable: false }} title={t('policies.conflict')} footer={footer}>
-      <p>{t('policies.conflictHint', { name: newest.updatedBy })}</p>
+      <p>{t('policies.conflictHint', { name: actorName(newest.updatedBy) })}</p>
       <Diff before={newest.document} after={mine} />
     </Modal>
   )

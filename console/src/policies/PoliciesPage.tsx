@@ -5,6 +5,7 @@ import { Role } from '../api/portcullis/v1/access_pb'
 import { type Policy, PolicyState } from '../api/portcullis/v1/policies_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
+import { actorName } from '../shared/actors'
 import { useFilters } from '../shared/filters'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
@@ -44,7 +45,7 @@ function useColumns(): TableColumnsType<Policy> {
         <Link to={`/events?policy=${encodeURIComponent(name)}&days=7`}>{t('policies.hitsOf', { blocked: Number(blocked), alerted: Number(alerted) })}</Link>
       ),
     },
-    { key: 'changed', title: t('policies.changed'), render: (_, policy) => t('policies.by', { time: time(policy.updateTime), name: policy.updatedBy }) },
+    { key: 'changed', title: t('policies.changed'), render: (_, policy) => t('policies.by', { time: time(policy.updateTime), name: actorName(policy.updatedBy) }) },
   ]
 }
 

@@ -5,6 +5,7 @@ import { Role } from '../api/portcullis/v1/access_pb'
 import type { Policy, PolicyRevision } from '../api/portcullis/v1/policies_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
+import { actorName } from '../shared/actors'
 import { describe } from '../shared/errors'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
@@ -58,7 +59,7 @@ function Facts({ policy }: { policy: Policy }) {
       label: t('policies.hits'),
       children: <Link to={`/events?policy=${encodeURIComponent(name)}&days=7`}>{t('policies.hitsOf', { blocked: Number(blocked), alerted: Number(alerted) })}</Link>,
     },
-    { key: 'changed', label: t('policies.changed'), children: t('policies.by', { time: time(policy.updateTime), name: policy.updatedBy }) },
+    { key: 'changed', label: t('policies.changed'), children: t('policies.by', { time: time(policy.updateTime), name: actorName(policy.updatedBy) }) },
   ]
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} />
 }
@@ -69,7 +70,7 @@ function History({ name }: { name: string }) {
   const pages = usePages(['policies', 'revisions', name], (pageToken) => central.policies.listPolicyRevisions({ name, pageToken, pageSize: 20 }))
   const entry = (revision: PolicyRevision, before?: PolicyRevision) => ({
     key: String(revision.revision),
-    label: `${t('policies.revision', { revision: String(revision.revision) })} · ${t('policies.by', { time: time(revision.time), name: revision.author })}`,
+    label: `${t('policies.revision', { revision: String(revision.revision) })} · ${t('policies.by', { time: time(revision.time), name: actorName(revision.author) })}`,
     children: <Diff before={before?.document ?? ''} after={revision.document} />,
   })
   return (

@@ -34,6 +34,12 @@ test('an edit that changes nothing rewrites the text', () => {
   }
 })
 
+test('lists move when central has written the document', () => {
+  for (const canonical of ['spec:\n  select:\n  - a\n  enabled: true\n', 'spec:\n  select:\n    - a\n  enabled: true\n']) {
+    expect(edit(canonical, ['spec', 'enabled'], true)).toBe(canonical)
+  }
+})
+
 test('an emptied field leaves an empty list, which central refuses', () => {
   const edited = edit(text, ['spec', 'risk', 'vulnerabilities', 'cves'], [])
   expect(at(readDraft(edited).content, ['spec', 'risk', 'vulnerabilities'])).toEqual({ later: 'something a newer central knows' })

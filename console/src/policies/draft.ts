@@ -53,6 +53,9 @@ export function list(content: unknown, path: Path): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }
 
+// flushLists finds a list whose dashes stand right below its key, as central writes them.
+const flushLists = /^( *)[^ #-].*:\n\1- /m
+
 // edit sets what stands at a path, or takes it out: the form has no "none" but leaving out, and an empty
 // list is a mistake to central. A text with mistakes stays as it is.
 export function edit(text: string, path: Path, value: unknown): string {
@@ -60,7 +63,7 @@ export function edit(text: string, path: Path, value: unknown): string {
   if (mistakes.length > 0) return text
   if (value === undefined || (Array.isArray(value) && value.length === 0)) document.deleteIn(path)
   else setAt(document, path, value)
-  return document.toString({ lineWidth: 0, flowCollectionPadding: false })
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false, indentSeq: !flushLists.test(text) })
 }
 
 // setAt replaces what stands in the way of the path, as in spec: null.

@@ -1,4 +1,5 @@
 import { appTexts } from '../app/text'
+import { eventTexts } from '../events/text'
 import { overviewTexts } from '../overview/text'
 import { policyTexts } from '../policies/text'
 import { sessionTexts } from '../session/text'
@@ -8,6 +9,7 @@ import { words } from './words'
 // catalogue is every text of the console. A page adds its own here.
 export const catalogue = {
   ...appTexts,
+  ...eventTexts,
   ...overviewTexts,
   ...policyTexts,
   ...sessionTexts,
