@@ -200,6 +200,19 @@ test('events are listed and told in full', async () => {
   expect(await accessibility()).toEqual([])
 })
 
+test('what was done is in the audit log', async () => {
+  await page.goto(central.url + '/audit?kind=policy')
+  await page.getByRole('cell', { name: 'UpdatePolicy' }).first().waitFor()
+  await page.getByRole('button', { name: 'Expand row' }).first().click()
+  await page.locator('.diff').first().waitFor()
+  await shot('audit-en-light')
+  expect(await accessibility()).toEqual([])
+  await page.goto(central.url + '/profile')
+  await page.getByLabel('Password so far').waitFor()
+  await shot('profile-en-light')
+  expect(await accessibility()).toEqual([])
+})
+
 test('every page is shown in both languages and themes, and on a phone', async () => {
   await page.goto(central.url + '/')
   await page.waitForLoadState('networkidle')
@@ -221,7 +234,7 @@ test('every page is shown in both languages and themes, and on a phone', async (
   await shot('overview-zh-dark')
   expect(await accessibility()).toEqual([])
   await page.setViewportSize({ width: 390, height: 844 })
-  for (const path of ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit', 'events']) {
+  for (const path of ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit', 'events', 'audit', 'profile']) {
     await page.goto(`${central.url}/${path}`)
     await page.getByRole('heading', { level: 1 }).waitFor()
     await page.waitForLoadState('networkidle')

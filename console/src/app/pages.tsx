@@ -1,4 +1,4 @@
-import { AlertOutlined, DashboardOutlined, SafetyOutlined } from '@ant-design/icons'
+import { AlertOutlined, DashboardOutlined, FileSearchOutlined, SafetyOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -44,5 +44,19 @@ export const pages: Page[] = [
       { path: 'events', lazy: async () => ({ Component: (await import('../events/EventsPage')).EventsPage }) },
       { path: 'events/:id', lazy: async () => ({ Component: (await import('../events/EventPage')).EventPage }) },
     ],
+  },
+  {
+    path: '/audit',
+    title: 'app.audit',
+    icon: <FileSearchOutlined />,
+    least: Role.ADMIN,
+    routes: [{ path: 'audit', lazy: async () => ({ Component: (await import('../audit/AuditPage')).AuditPage }) }],
+  },
+  {
+    path: '/profile',
+    title: 'app.profile',
+    icon: <UserOutlined />,
+    least: Role.VIEWER,
+    routes: [{ path: 'profile', lazy: async () => ({ Component: (await import('../profile/ProfilePage')).ProfilePage }) }],
   },
 ]

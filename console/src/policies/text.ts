@@ -99,8 +99,6 @@ export const policyTexts = {
   'policies.keepMine': ['Save mine in its place', '用我的修改覆盖'],
   'policies.history': ['History', '修改历史'],
   'policies.revision': ['Revision {{revision}}', '版本 {{revision}}'],
-  'policies.added': ['Added', '新增'],
-  'policies.removed': ['Removed', '删除'],
   'policies.chooseTemplate': ['Choose a template; it never changes after creation.', '选择策略模板，创建后不可修改。'],
   'policies.template.RiskyImageHint': ['Stops images with vulnerabilities, malware or secrets.', '拦截存在漏洞、木马病毒或敏感信息的镜像。'],
   'policies.template.PrivilegedStartHint': ['Stops containers that ask for privileges.', '拦截以特权方式启动的容器。'],

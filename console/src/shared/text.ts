@@ -28,5 +28,7 @@ export const sharedTexts = {
   'shared.leave': ['Leave without saving?', '尚未保存，确定离开？'],
   'shared.discard': ['Leave', '离开'],
   'shared.stay': ['Stay', '留在本页'],
+  'shared.added': ['Added', '新增'],
+  'shared.removed': ['Removed', '删除'],
   'shared.never': ['never', '从未'],
 } as const satisfies Texts

@@ -1,7 +1,9 @@
 import { appTexts } from '../app/text'
+import { auditTexts } from '../audit/text'
 import { eventTexts } from '../events/text'
 import { overviewTexts } from '../overview/text'
 import { policyTexts } from '../policies/text'
+import { profileTexts } from '../profile/text'
 import { sessionTexts } from '../session/text'
 import { sharedTexts } from '../shared/text'
 import { words } from './words'
@@ -9,9 +11,11 @@ import { words } from './words'
 // catalogue is every text of the console. A page adds its own here.
 export const catalogue = {
   ...appTexts,
+  ...auditTexts,
   ...eventTexts,
   ...overviewTexts,
   ...policyTexts,
+  ...profileTexts,
   ...sessionTexts,
   ...sharedTexts,
   ...words,

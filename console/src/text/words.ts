@@ -83,6 +83,16 @@ export const words = {
   'unscanned.Alert': ['Alert', '告警'],
   'unscanned.Block': ['Block', '拦截'],
 
+  'kind.policy': ['Policy', '策略'],
+  'kind.exemption': ['Exemption', '例外'],
+  'kind.report': ['Report', '扫描报告'],
+  'kind.node': ['Node', '节点'],
+  'kind.join-token': ['Join token', '接入令牌'],
+  'kind.user': ['User', '用户'],
+  'kind.token': ['API token', 'API 令牌'],
+  'kind.notification': ['Notification', '通知'],
+  'kind.session': ['Session', '会话'],
+
   'role.1': ['Viewer', '只读用户'],
   'role.2': ['Editor', '编辑者'],
   'role.3': ['Admin', '管理员'],

@@ -8,8 +8,8 @@ export function Diff({ before, after }: { before: string; after: string }) {
   return (
     <pre className="diff">
       {diffLines(before, after).map((part, index) => {
-        if (part.added) return <ins key={index} aria-label={t('policies.added')}>{prefix('+ ', part.value)}</ins>
-        if (part.removed) return <del key={index} aria-label={t('policies.removed')}>{prefix('- ', part.value)}</del>
+        if (part.added) return <ins key={index} aria-label={t('shared.added')}>{prefix('+ ', part.value)}</ins>
+        if (part.removed) return <del key={index} aria-label={t('shared.removed')}>{prefix('- ', part.value)}</del>
         return <span key={index}>{prefix('  ', part.value)}</span>
       })}
     </pre>
