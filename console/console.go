@@ -30,8 +30,9 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' '
 const (
 	// forever is for files whose name is made of their content.
 	forever = "public, max-age=31536000, immutable"
-	// again is for files that the next version may change.
-	again = "no-cache"
+	// never is for files that the next version may change. Besides, a page that is not kept does not come back
+	// after a logout.
+	never = "no-store"
 )
 
 // Handler serves the console. In a build without its pages it says how to build them.
@@ -88,7 +89,7 @@ func serve(w http.ResponseWriter, r *http.Request, pages fs.FS, name string) {
 	}
 	header := w.Header()
 	header.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	header.Set("Cache-Control", again)
+	header.Set("Cache-Control", never)
 	if strings.HasPrefix(name, "assets/") {
 		header.Set("Cache-Control", forever)
 	}

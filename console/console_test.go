@@ -42,7 +42,7 @@ func TestAPageOfTheRouterIsNotFoundAfterReload(t *testing.T) {
 		w := get(t, h, path, "gzip, deflate, br")
 		require.Equal(t, http.StatusOK, w.Code, path)
 		require.Equal(t, "br of index.html", w.Body.String())
-		require.Equal(t, "no-cache", w.Header().Get("Cache-Control"), "a new version would not be seen")
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "a new version would not be seen")
 		require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))
 	}
 }

@@ -75,5 +75,5 @@ export function YAMLEditor({ label, value, marks, readOnly = false, onChange }: 
     })
     view.current!.dispatch(setDiagnostics(state, diagnostics))
   }, [marks, value])
-  return <div ref={element} style={{ border: '1px solid rgb(128 128 128 / 40%)', borderRadius: 6, overflow: 'hidden' }} />
+  return <div ref={element} style={{ border: '1px solid rgb(128 128 128 / 40%)', borderRadius: 6, overflow: 'hidden', background: dark ? '#141414' : '#fff' }} />
 }
