@@ -146,7 +146,7 @@ func (tx *Tx) addDecisions(ctx context.Context, now time.Time, batches []Batch) 
 			}
 			trend[trendKey{d.Last.Unix() / trendSeconds, d.Action}] += d.Count
 			if d.Policy != "" {
-				hits[hitKey{d.Policy, d.Last.Unix() / hitSeconds}] += d.Count
+				hits[hitKey{d.Policy, d.Last.Unix() / hitSeconds, d.Action}] += d.Count
 			}
 		}
 	}
@@ -384,17 +384,18 @@ type trendKey struct {
 type hitKey struct {
 	policy string
 	hour   int64
+	action int
 }
 
 func (tx *Tx) countTotals(ctx context.Context, trend map[trendKey]int64, hits map[hitKey]int64) error {
 	var rows [][]any
 	for _, k := range slices.SortedFunc(maps.Keys(hits), func(a, b hitKey) int {
-		return cmp.Or(strings.Compare(a.policy, b.policy), cmp.Compare(a.hour, b.hour))
+		return cmp.Or(strings.Compare(a.policy, b.policy), cmp.Compare(a.hour, b.hour), cmp.Compare(a.action, b.action))
 	}) {
-		rows = append(rows, []any{k.policy, k.hour, hits[k]})
+		rows = append(rows, []any{k.policy, k.hour, k.action, hits[k]})
 	}
-	err := tx.insert(ctx, "INSERT INTO event_policy_hits (policy, hour, count)", rows,
-		"ON CONFLICT (policy, hour) DO UPDATE SET count = event_policy_hits.count + excluded.count")
+	err := tx.insert(ctx, "INSERT INTO event_policy_hits (policy, hour, action, count)", rows,
+		"ON CONFLICT (policy, hour, action) DO UPDATE SET count = event_policy_hits.count + excluded.count")
 	if err != nil {
 		return err
 	}

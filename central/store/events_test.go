@@ -288,8 +288,8 @@ func TestTrendAndHitsAreByTime(t *testing.T) {
 				{Start: noon, EventTotals: store.EventTotals{Alerted: 8}},
 				{Start: noon.Add(15 * time.Minute), EventTotals: store.EventTotals{Blocked: 2}},
 			}, trend)
-			hits, err := tx.PolicyHits(ctx, noon)
-			require.Equal(t, map[string]int64{"p": 10}, hits)
+			hits, err := tx.PolicyHits(ctx, []string{"p", "q"}, noon)
+			require.Equal(t, map[string]store.EventTotals{"p": {Alerted: 8, Blocked: 2}}, hits)
 			return err
 		}))
 	})

@@ -88,10 +88,11 @@ CREATE TABLE event_trend (
     PRIMARY KEY (bucket, action)
 );
 CREATE TABLE event_policy_hits (
-    policy TEXT   NOT NULL,
-    hour   BIGINT NOT NULL, -- since 1970
-    count  BIGINT NOT NULL,
-    PRIMARY KEY (policy, hour)
+    policy TEXT     NOT NULL,
+    hour   BIGINT   NOT NULL, -- since 1970
+    action SMALLINT NOT NULL,
+    count  BIGINT   NOT NULL,
+    PRIMARY KEY (policy, hour, action)
 );
 CREATE INDEX event_policy_hits_hour ON event_policy_hits (hour);
 
