@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,9 +23,9 @@ func TestCallsThatWaitWhenTheRelayStopsAreLeftToTheNextConnection(t *testing.T) 
 		s.client.data(3, false, prefixed([]byte("image"))[:7])
 		s.runtime.got()
 		stopped := s.stop(time.Minute)
-		frames := s.client.got()
-		require.Equal(t, []string{"GOAWAY 0 last 2147483647 NO_ERROR", "PING 0"}, frames[:2], "called again at once, it would be on this connection")
-		require.Subset(t, frames, []string{"RST_STREAM 1 7", "RST_STREAM 3 7"})
+		require.Equal(t, []string{"GOAWAY 0 last 2147483647 NO_ERROR", "PING 0"}, s.client.got(), "a decision may be about to come")
+		pass(soonDecided)
+		require.Subset(t, s.client.got(), []string{"RST_STREAM 1 7", "RST_STREAM 3 7"})
 		require.ElementsMatch(t, []string{"RST_STREAM 1 8", "RST_STREAM 3 8"}, s.runtime.got())
 		require.Error(t, q.ctx.Err(), "nobody waits for that decision")
 
@@ -42,6 +43,38 @@ func TestCallsThatWaitWhenTheRelayStopsAreLeftToTheNextConnection(t *testing.T) 
 		require.Len(t, s.reported(), 3)
 		require.Equal(t, wire.Call{Method: create, Code: codes.Unavailable, Guarded: true}, s.reported()[0])
 	})
+}
+
+// A client makes a call again once only. The next restart may come soon.
+func TestCallsThatAreSoonDecidedAreDecidedWhenTheRelayStops(t *testing.T) {
+	inBubble(t, Options{}, func(s *setup) {
+		s.client.call(1, create)
+		s.client.data(1, true, prefixed([]byte("image")))
+		q := s.asked()
+		stopped := s.stop(time.Minute)
+		s.client.call(3, create) // sent before the client has read that
+		s.client.data(3, true, prefixed([]byte("image")))
+		late := s.asked()
+		s.runtime.got()
+		q.answer <- nil
+		late.answer <- nil
+		require.Equal(t, 2, count(s.runtime.got(), "DATA"))
+		s.runtime.ok(1, nil)
+		s.runtime.ok(3, nil)
+		_ = s.client.framer.WritePing(true, barrier)
+		pass(2 * linger)
+		require.True(t, done(stopped))
+		require.Equal(t, []wire.Call{{Method: create, Guarded: true}, {Method: create, Guarded: true}}, s.reported())
+	})
+}
+
+func count(frames []string, kind string) (n int) {
+	for _, f := range frames {
+		if strings.HasPrefix(f, kind+" ") {
+			n++
+		}
+	}
+	return n
 }
 
 // grpc keeps only so much of a request; a larger one that it is told to make again fails.

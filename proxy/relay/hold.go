@@ -46,7 +46,7 @@ func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	switch {
 	case err != nil:
 		l.refuse(st, err)
-	case l.draining && st.movable():
+	case l.moving && st.movable():
 		l.postpone(st)
 	case st.clientEnded:
 		l.up.batch.asked = append(l.up.batch.asked, request{st, h})

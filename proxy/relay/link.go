@@ -18,6 +18,9 @@ const (
 	maxStreams = 10_000
 	// maxUnacknowledged bounds the SETTINGS frames that one end leaves unanswered.
 	maxUnacknowledged = 100
+	// soonDecided is how long calls may wait for a decision when the link is drained. A client makes a call
+	// again only once, so those that are about to be decided must not use that up.
+	soonDecided = 500 * time.Millisecond
 	// silence is how long the runtime may leave a call without a sign of life before it is doubted.
 	silence = 2 * time.Second
 )
@@ -56,7 +59,9 @@ type link struct {
 
 	goneAway uint32 // the last stream that a GOAWAY to the client left alive
 	draining bool
-	quiet    bool // the client knows that it is to open no more streams
+	moving   bool             // calls that are not decided are left to the client's next connection
+	late     <-chan time.Time // when moving begins; of the goroutine in run
+	quiet    bool             // the client knows that it is to open no more streams
 	drained  chan struct{}
 }
 
@@ -176,6 +181,8 @@ func (l *link) run() {
 		case <-leave:
 			leave = nil
 			l.drain()
+		case <-l.late:
+			l.move()
 		case <-drained:
 			drained = nil
 			l.finish()
@@ -409,9 +416,17 @@ func (l *link) drain() {
 	}
 	l.goAway(maxWindow, http2.ErrCodeNo, "")
 	l.down.to.inject(encode(func(f *http2.Framer) { _ = f.WritePing(false, barrier) }))
+	l.late = time.After(soonDecided)
+}
+
+// move has the client make the calls that are not decided yet again, on another connection.
+func (l *link) move() {
+	l.mu.Lock()
+	defer l.unlock()
+	l.moving = true
 	for _, st := range l.streams {
 		if st.movable() {
-			l.postpone(st) // behind the GOAWAY, or the client would call again on this connection
+			l.postpone(st)
 		}
 	}
 }
