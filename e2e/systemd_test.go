@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,12 +84,22 @@ func TestUnitsUnderSystemd(t *testing.T) {
 	n.eventuallyRuns(pod, lab.Container{Name: "hung", Image: clean})
 }
 
+// systemds is held by the test that has the lab's systemd.
+var systemds sync.Mutex
+
 // systemdNode is a node on which systemd is to start the daemon.
 func systemdNode(t *testing.T) (*node, *lab.Systemd) {
+	containerd := world.containerds[len(world.containerds)-1]
+	return systemdNodeBefore(t, containerd, containerd.Socket)
+}
+
+// systemdNodeBefore is one whose daemon reaches containerd by another socket.
+func systemdNodeBefore(t *testing.T, containerd *lab.Containerd, runtimeSocket string) (*node, *lab.Systemd) {
+	systemds.Lock()
+	t.Cleanup(systemds.Unlock)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	containerd := world.containerds[len(world.containerds)-1]
-	daemon, err := lab.NewPortcullisd(fmt.Sprintf("node-%d", nodes.Add(1)), containerd.Socket, lab.PortcullisdOptions{})
+	daemon, err := lab.NewPortcullisd(fmt.Sprintf("node-%d", nodes.Add(1)), runtimeSocket, lab.PortcullisdOptions{})
 	require.NoError(t, err)
 	n := &node{Portcullisd: daemon, t: t, ctx: ctx, containerd: containerd}
 	n.direct = n.dial(containerd.Socket)

@@ -130,7 +130,7 @@ func (m *mirror) read(imageID string) (*verdict.Verdict, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return verdict.Read(file)
+	return verdict.ReadPart(file)
 }
 
 // put takes in what central has told, and returns the images of which something else was known.
@@ -145,7 +145,7 @@ func (m *mirror) put(told []*portcullisv1.ImageVerdict) ([]string, error) {
 		}
 		entry := mirrorEntry{Scanned: len(t.GetVerdict()) > 0, Incomplete: t.GetIncomplete(), Changed: m.now()}
 		if entry.Scanned {
-			v, err := verdict.Read(bytes.NewReader(t.GetVerdict()))
+			v, err := verdict.ReadPart(bytes.NewReader(t.GetVerdict()))
 			switch {
 			case err != nil:
 				entry.Scanned, entry.Incomplete = false, fmt.Sprintf("verdict from central: %v", err)

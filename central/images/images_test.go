@@ -189,18 +189,17 @@ func TestANodeThatWasAwayIsToldWhatItMissed(t *testing.T) {
 	both(t, func(t *testing.T, c *nodestest.Central) {
 		editor, node := c.Operator(access.Editor), c.Join("n")
 		has(t, node, 1, 2)
-		upload(t, editor, own(t, 1, 2))
+		upload(t, editor, own(t, 3, 2))
 		upload(t, editor, own(t, 2, 2))
 		s := node.Open(t, &portcullisv1.SyncRequest{Verdicts: 1})
-		eventually(t, func() bool { _, number := s.Told(""); return number == 2 }, "told")
-		one, _ := s.Told(scannertest.ImageID(1))
-		two, _ := s.Told(scannertest.ImageID(2))
-		require.Equal(t, [2]int{0, 1}, [2]int{one, two})
+		eventually(t, func() bool { times, number := s.Told(scannertest.ImageID(2)); return times > 0 && number == 2 }, "told")
+		times, _ := s.Told(scannertest.ImageID(1))
+		require.Zero(t, times, "nothing became of it")
 
 		unknown := node.Open(t, &portcullisv1.SyncRequest{Verdicts: 99})
 		eventually(t, func() bool { _, number := unknown.Told(""); return number == 2 }, "a restored database")
-		one, _ = unknown.Told(scannertest.ImageID(1))
-		require.Equal(t, 1, one)
+		times, _ = unknown.Told(scannertest.ImageID(1))
+		require.NotZero(t, times)
 	})
 }
 

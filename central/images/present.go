@@ -20,27 +20,49 @@ const (
 	maxOfKind = 100 // names of one image that are kept, tags and digests each
 )
 
+// addedAtATime bounds one transaction, so that others need not wait for long.
+const addedAtATime = 250
+
 // Present takes in which images a node has.
 func (s *Service) Present(ctx context.Context, nodeID string, request *portcullisv1.ReportInventoryRequest) error {
-	return s.store.Tx(ctx, func(tx *store.Tx) error {
-		now := s.options.Now()
-		node, err := tx.Node(ctx, nodeID, now)
+	now := s.options.Now()
+	err := s.store.Tx(ctx, func(tx *store.Tx) error {
+		_, present, err := inventory(ctx, tx, nodeID, now)
 		if err != nil {
 			return err
 		}
-		has, err := tx.NodeImages(ctx, nodeID)
-		if err != nil {
-			return err
-		}
-		present := map[string]bool{}
-		for _, id := range has {
-			present[id] = true
-		}
-		if err := tx.RemoveNodeImages(ctx, nodeID, gone(present, request), now); err != nil {
-			return err
-		}
-		return s.add(ctx, tx, &node, present, request.GetAdded(), now)
+		return tx.RemoveNodeImages(ctx, nodeID, gone(present, request), now)
 	})
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(request.GetAdded(), addedAtATime) {
+		err := s.store.Tx(ctx, func(tx *store.Tx) error {
+			node, present, err := inventory(ctx, tx, nodeID, now)
+			if err != nil {
+				return err
+			}
+			return s.add(ctx, tx, &node, present, part, now)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inventory is a node and the IDs of its images.
+func inventory(ctx context.Context, tx *store.Tx, nodeID string, now time.Time) (store.Node, map[string]bool, error) {
+	node, err := tx.Node(ctx, nodeID, now)
+	if err != nil {
+		return node, nil, err
+	}
+	has, err := tx.NodeImages(ctx, nodeID)
+	present := make(map[string]bool, len(has))
+	for _, id := range has {
+		present[id] = true
+	}
+	return node, present, err
 }
 
 // gone takes out of present what the node does not have any more, and returns it.
@@ -246,15 +268,8 @@ func (s *Service) Verdicts(ctx context.Context, nodeID string, asked []*portcull
 // note takes in images that the node was not known to have, and returns the node's platform.
 func (s *Service) note(ctx context.Context, nodeID string, asked []*portcullisv1.PresentImage) (platform string, err error) {
 	missing := func(tx *store.Tx) (node store.Node, present map[string]bool, fresh []*portcullisv1.PresentImage, err error) {
-		if node, err = tx.Node(ctx, nodeID, s.options.Now()); err != nil {
-			return node, nil, nil, err
-		}
+		node, present, err = inventory(ctx, tx, nodeID, s.options.Now())
 		platform = node.Platform
-		has, err := tx.NodeImages(ctx, nodeID)
-		present = map[string]bool{}
-		for _, id := range has {
-			present[id] = true
-		}
 		for _, image := range asked {
 			if !present[image.GetId()] {
 				fresh = append(fresh, image)
@@ -305,28 +320,29 @@ func (s *Service) Changed(ctx context.Context, after int64, nodeIDs []string) (c
 			}
 			return nil
 		}
-		one := ""
-		if len(nodeIDs) == 1 {
-			one = nodeIDs[0]
-		}
-		found, err := tx.ChangedImages(ctx, after, one)
-		if err != nil {
-			return err
-		}
-		for _, id := range nodeIDs {
-			changed[id] = nil
-		}
-		for _, f := range found {
-			if _, wanted := changed[f.Node]; wanted {
-				changed[f.Node] = append(changed[f.Node], f.Image)
-			}
-		}
-		for _, id := range nodeIDs {
-			if changed[id] == nil {
-				delete(changed, id)
-			}
-		}
-		return nil
+		changed, err = since(ctx, tx, after, nodeIDs)
+		return err
 	})
 	return changed, number, err
+}
+
+func since(ctx context.Context, tx *store.Tx, after int64, nodeIDs []string) (map[string][]string, error) {
+	var found []store.NodeImage
+	var err error
+	if len(nodeIDs) == 1 {
+		found, err = tx.ChangedImagesOf(ctx, nodeIDs[0], after)
+	} else {
+		found, err = tx.ChangedImages(ctx, after)
+	}
+	wanted := make(map[string]bool, len(nodeIDs))
+	for _, id := range nodeIDs {
+		wanted[id] = true
+	}
+	changed := map[string][]string{}
+	for _, f := range found {
+		if wanted[f.Node] {
+			changed[f.Node] = append(changed[f.Node], f.Image)
+		}
+	}
+	return changed, err
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
@@ -75,6 +76,7 @@ func (s *Service) Upload(w http.ResponseWriter, r *http.Request) {
 var (
 	errBusy     = connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d reports are being uploaded, which is all at a time; try again later", maxUploads))
 	errEncoding = connect.NewError(connect.CodeUnimplemented, errors.New("send the report as it is, not compressed"))
+	errSpace    = connect.NewError(connect.CodeUnavailable, errors.New("central has no space for the report; try again later"))
 	errLarge    = connect.NewError(connect.CodeOutOfRange, fmt.Errorf("the report is larger than %d MiB", maxUpload>>20))
 )
 
@@ -95,9 +97,17 @@ func (s *Service) upload(r *http.Request) (*Uploaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _, _ = file.Close(), os.Remove(file.Name()) }() // it was for reading only
+	defer file.Close()
+	if err := os.Remove(file.Name()); err != nil { // so that nothing is left when central is killed
+		return nil, err
+	}
 	hash := sha256.New()
 	size, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(r.Body, maxUpload+1))
+	var local *fs.PathError
+	if errors.As(err, &local) {
+		s.options.Log.WithError(err).Error("report cannot be taken in")
+		return nil, errSpace
+	}
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("the report did not arrive whole"))
 	}

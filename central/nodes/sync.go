@@ -110,8 +110,12 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 	if err := s.missedVerdicts(ctx, id, request.GetVerdicts(), mine); err != nil {
 		return err
 	}
+	// A node that is sent nothing does not know that it is connected.
+	if err := out.Send(beat); err != nil {
+		return err
+	}
 	has := request.GetBundle()
-	timer := time.NewTimer(0) // the first word at once: the node's call waits for it
+	timer := time.NewTimer(quiet())
 	defer timer.Stop()
 	for {
 		sent, err := mine.send(s.hub.bundle.Load(), &has, out)

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// maxParameters bounds those of one statement; SQLite takes 32,766 and PostgreSQL twice that.
-const maxParameters = 6_000
+// maxParameters bounds those of one statement. SQLite looks each of them up among all others, so that many small
+// statements are faster than a large one.
+const maxParameters = 600
 
 // insertNew writes many rows, each with the same number of values, by few statements. Rows that are there already
 // stay as they are.

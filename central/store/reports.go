@@ -157,9 +157,15 @@ type NodeImage struct{ Node, Image string }
 
 func scanNodeImage(row scanner) (n NodeImage, err error) { return n, row.Scan(&n.Node, &n.Image) }
 
-// ChangedImages returns which images that nodes have changed after a number: of all nodes, or of one.
-func (tx *Tx) ChangedImages(ctx context.Context, after int64, node string) ([]NodeImage, error) {
-	return collect(ctx, tx, scanNodeImage, `SELECT DISTINCT i.node_id, i.image_id FROM verdict_changes c
-		JOIN image_names m ON m.key = c.key JOIN node_images i ON i.image_id = m.image_id
-		WHERE c.number > $1 AND ($2 = '' OR i.node_id = $2)`, after, node)
+const changedImages = `SELECT DISTINCT i.node_id, i.image_id FROM verdict_changes c
+	JOIN image_names m ON m.key = c.key JOIN node_images i ON i.image_id = m.image_id WHERE c.number > $1`
+
+// ChangedImages returns which images of which nodes changed after a number.
+func (tx *Tx) ChangedImages(ctx context.Context, after int64) ([]NodeImage, error) {
+	return collect(ctx, tx, scanNodeImage, changedImages, after)
+}
+
+// ChangedImagesOf returns which images of a node changed after a number.
+func (tx *Tx) ChangedImagesOf(ctx context.Context, node string, after int64) ([]NodeImage, error) {
+	return collect(ctx, tx, scanNodeImage, changedImages+" AND i.node_id = $2", after, node)
 }

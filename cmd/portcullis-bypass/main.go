@@ -47,11 +47,11 @@ func run(arguments []string) int {
 }
 
 func serve(configFile, runtime string) error {
-	listener, err := activation.Socket()
+	passed, err := activation.Receive()
 	if err != nil {
 		return err
 	}
-	if listener == nil {
+	if passed.Socket == nil {
 		return errors.New("systemd passed no socket; use systemctl start portcullis-bypass. Without systemd, point the kubelet at the runtime's own socket")
 	}
 	if runtime == "" {
@@ -64,5 +64,5 @@ func serve(configFile, runtime string) error {
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS=PORTCULLIS IS BYPASSED: containers start unchecked"); err != nil {
 		fmt.Fprintf(os.Stderr, "portcullis-bypass: systemd could not be told: %v\n", err)
 	}
-	return bypass.New(runtime, bypass.Journal).Run(ctx, listener)
+	return bypass.New(runtime, bypass.Journal).Run(ctx, passed.Socket)
 }

@@ -1,4 +1,4 @@
-// Command portcullis is the command line for people: policies, images and the node it runs on.
+// Command portcullis is the command line for people: policies, images, the node it runs on, and central.
 package main
 
 import (
@@ -8,6 +8,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"portcullis/internal/cli"
+	"portcullis/internal/cli/failure"
 )
 
 // version is set when a release is built.
@@ -16,8 +19,8 @@ var version = "dev"
 // Exit codes, as docs/cli.md lists them.
 const (
 	exitOK     = 0
-	exitFailed = 1 // what was checked has mistakes, a test case failed, a start would be blocked
-	exitUsage  = 2 // wrong flags or arguments, files that cannot be read
+	exitFailed = 1 // what was checked has mistakes, a test case failed, a start would be blocked, central refused
+	exitUsage  = 2 // wrong flags or arguments, files that cannot be read, central out of reach
 )
 
 // errFailed says that the command did its work and the answer is no; what is wrong has been printed.
@@ -29,7 +32,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(arguments []string, out, errOut io.Writer) int {
 	command := &cobra.Command{
 		Use:           "portcullis",
-		Short:         "Checks, explains and tests policies, scans images, and puts Portcullis on a node",
+		Short:         "Checks, explains and tests policies, scans images, puts Portcullis on a node, and works with central",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -38,7 +41,10 @@ func run(arguments []string, out, errOut io.Writer) int {
 	command.SetOut(out)
 	command.SetErr(errOut)
 	command.AddCommand(policyCommand(), scanCommand(), nodeCommand())
+	command.AddGroup(cli.Groups()...)
+	command.AddCommand(cli.Commands(version)...)
 	err := command.Execute()
+	var refusal *failure.Refusal
 	switch {
 	case err == nil:
 		return exitOK
@@ -46,6 +52,9 @@ func run(arguments []string, out, errOut io.Writer) int {
 		return exitFailed
 	}
 	fmt.Fprintf(errOut, "portcullis: %v\n", err)
+	if errors.As(err, &refusal) {
+		return exitFailed
+	}
 	return exitUsage
 }
 

@@ -71,11 +71,13 @@ func checkOnly(config node.Config) error {
 
 // serve runs the daemon until it is told to stop. SIGHUP makes it look at its policies and reports.
 func serve(config node.Config, takeOver bool) error {
-	activated, err := activation.Socket()
+	passed, err := activation.Receive()
 	if err != nil {
 		return err
 	}
-	n, err := node.New(config, node.Options{Version: version, Log: config.NewLogger(), Activated: activated, TakeOver: takeOver})
+	n, err := node.New(config, node.Options{
+		Version: version, Log: config.NewLogger(), Activated: passed.Socket, Stored: passed.Stored, TakeOver: takeOver,
+	})
 	if err != nil {
 		return err
 	}

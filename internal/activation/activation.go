@@ -1,4 +1,4 @@
-// Package activation answers: which socket has systemd passed to this process?
+// Package activation answers: what has systemd passed to this process?
 //
 // A socket that systemd holds outlives the process, so it is used as it is: never bound, never removed,
 // and only when it is the one that the process was configured for.
@@ -12,18 +12,38 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
+
+	"portcullis/internal/fdstore"
 )
 
-// Socket returns the listener that systemd has passed, nil when it has passed none. Closing it leaves the
-// socket's path alone. What systemd said of it in the environment is forgotten, for it holds for this
-// process only.
-func Socket() (*net.UnixListener, error) {
-	files := sd.Files(true)
-	defer func() {
-		for _, f := range files {
-			f.Close()
+// Passed is what systemd has passed.
+type Passed struct {
+	Socket *net.UnixListener // nil for none; closing it leaves its path alone
+	Stored []*os.File        // connections that the process before has left, for fdstore.Hold
+}
+
+// Receive takes what systemd has passed. What that said of it in the environment is forgotten, for it
+// holds for this process only.
+func Receive() (Passed, error) {
+	var passed Passed
+	var sockets []*os.File
+	for _, file := range sd.Files(true) {
+		if fdstore.Stored(file.Name()) {
+			passed.Stored = append(passed.Stored, file)
+		} else {
+			sockets = append(sockets, file)
 		}
-	}()
+	}
+	var err error
+	if passed.Socket, err = socket(sockets); err != nil {
+		closeAll(passed.Stored)
+		return Passed{}, err
+	}
+	return passed, nil
+}
+
+func socket(files []*os.File) (*net.UnixListener, error) {
+	defer closeAll(files)
 	switch {
 	case len(files) == 0:
 		return nil, nil
@@ -35,6 +55,12 @@ func Socket() (*net.UnixListener, error) {
 		return nil, fmt.Errorf("the socket that systemd passed %w", err)
 	}
 	return l, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 func listener(file *os.File) (*net.UnixListener, error) {

@@ -2,6 +2,7 @@ package activation_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"portcullis/internal/activation"
 )
@@ -22,7 +24,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) == "" {
 		os.Exit(m.Run())
 	}
-	listener, err := activation.Socket()
+	passed, err := activation.Receive()
+	listener := passed.Socket
 	switch {
 	case err != nil:
 		fmt.Println(err)
@@ -33,6 +36,9 @@ func TestMain(m *testing.M) {
 	default:
 		conn, err := listener.Accept()
 		fmt.Fprintln(conn, listener.Addr(), err)
+		for _, file := range passed.Stored {
+			fmt.Fprintln(file, "stored")
+		}
 		conn.Close()
 		listener.Close()
 	}
@@ -79,6 +85,23 @@ func TestTheSocketIsUsedAndLeftAlone(t *testing.T) {
 	require.Equal(t, path+" <nil>\n", told(t, path))
 	require.NoError(t, cmd.Wait())
 	require.FileExists(t, path)
+}
+
+func TestStoredConnectionsAreNotTakenForTheSocket(t *testing.T) {
+	file := listen(t, "unix", "s")
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
+	defer ours.Close()
+	cmd := program(t, file, theirs)
+	cmd.Env = append(cmd.Env, "LISTEN_FDNAMES=portcullisd.socket:runtime-call-1")
+	require.NoError(t, cmd.Start())
+	require.NoError(t, theirs.Close())
+	require.Equal(t, address(t, file)+" <nil>\n", told(t, address(t, file)))
+	text, err := io.ReadAll(ours)
+	require.NoError(t, err)
+	require.Equal(t, "stored\n", string(text))
+	require.NoError(t, cmd.Wait())
 }
 
 func address(t *testing.T, file *os.File) string {

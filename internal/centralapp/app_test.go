@@ -2,6 +2,9 @@ package centralapp_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -180,7 +183,7 @@ func TestEveryAnswerTellsBrowsersToBeCareful(t *testing.T) {
 		require.Equal(t, "no-store", response.Header.Get("Cache-Control"), path)
 	}
 	response, body := c.get(c.url + "/")
-	require.Contains(t, body, "has no console")
+	require.Contains(t, body, "<title>Portcullis")
 	require.Contains(t, response.Header.Get("Content-Security-Policy"), "default-src 'none'")
 }
 
@@ -241,4 +244,48 @@ func TestAPasswordIsResetWhileCentralRuns(t *testing.T) {
 	require.Equal(t, connect.CodeUnauthenticated, connect.CodeOf(c.whoAmI()))
 	c.password = password
 	require.NoError(t, c.login())
+}
+
+func TestATokenMadeOnTheMachineLetsANodeInAndReportsAreTaken(t *testing.T) {
+	c := start(t, configured(t, ""))
+	token, err := centralapp.CreateToken(ctx, c.config, &portcullisv1.CreateJoinTokenRequest{Description: "rack 1", Uses: 2})
+	require.NoError(t, err)
+	require.Contains(t, token.GetCommand(), "portcullisd join --central https://127.0.0.1:0 ")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	require.NoError(t, err)
+	joining := &portcullisv1.JoinRequest{Token: token.GetSecret(), CertificateRequest: request, Info: &portcullisv1.NodeInfo{Name: "n"}}
+	anyone := &http.Client{Transport: c.browser.Transport}
+	joined, err := api.NewSyncServiceClient(anyone, c.url).Join(ctx, joining)
+	require.NoError(t, err)
+	joining.CertificateRequest = make([]byte, 1<<20)
+	_, err = api.NewSyncServiceClient(anyone, c.url).Join(ctx, joining)
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "strangers may send little")
+
+	transport := c.browser.Transport.(*http.Transport).Clone()
+	transport.TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{joined.GetCertificate()}, PrivateKey: key}}
+	t.Cleanup(transport.CloseIdleConnections)
+	node := &http.Client{Transport: transport}
+	stream, err := api.NewSyncServiceClient(node, c.url, connect.WithGRPC()).Sync(ctx, &portcullisv1.SyncRequest{})
+	require.NoError(t, err)
+	require.True(t, stream.Receive())
+	_, err = api.NewNodeServiceClient(node, c.url).ListNodes(ctx, &portcullisv1.ListNodesRequest{})
+	require.Equal(t, connect.CodePermissionDenied, connect.CodeOf(err), "a node is no operator")
+
+	response, err := anyone.Post(c.url+"/api/v1/reports", "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	response.Body.Close()
+	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	require.NoError(t, c.login())
+	response, err = c.browser.Post(c.url+"/api/v1/reports", "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	response.Body.Close()
+	require.Equal(t, http.StatusForbidden, response.StatusCode, "the one-time password has to be changed first: %s", body)
+
+	require.NoError(t, c.Stop())
+	require.False(t, stream.Receive())
+	require.Equal(t, connect.CodeUnavailable, connect.CodeOf(stream.Err()))
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +60,11 @@ type Node struct {
 	path       *relay.Relay
 
 	seat      *seat
-	custody   atomic.Bool   // of the state folder: nobody else writes it
-	succeeded chan struct{} // closed when a successor serves
+	custody   atomic.Bool     // of the state folder: nobody else writes it
+	succeeded chan struct{}   // closed when a successor serves
+	retiring  bool            // it ends because a successor serves
+	patient   context.Context // until it is told not to wait for its last calls
+	hurry     context.CancelFunc
 	probe     *probe
 	failed    chan error
 	teardowns []func() error // in the order in which things were built
@@ -73,6 +77,8 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 	// Activated is the socket that systemd holds for us, nil when it holds none.
 	Activated *net.UnixListener
+	// Stored are connections to the runtime that systemd has kept over a restart. They are the node's.
+	Stored []*os.File
 	// TakeOver has a portcullisd that runs hand over to this one.
 	TakeOver bool
 }
@@ -88,6 +94,7 @@ func New(config Config, options Options) (*Node, error) {
 		succeeded: make(chan struct{}), failed: make(chan error, 2),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.patient, n.hurry = context.WithCancel(context.Background())
 	if err := n.build(options); err != nil {
 		n.cancel()
 		return nil, errors.Join(err, n.Stop())
@@ -97,6 +104,7 @@ func New(config Config, options Options) (*Node, error) {
 
 func (n *Node) build(options Options) error {
 	config, log := n.config, n.log
+	n.hold(options.Stored)
 	if err := n.open(options); err != nil {
 		return err
 	}
@@ -131,7 +139,7 @@ func (n *Node) build(options Options) error {
 	})
 	n.probe = newProbe(proxy.NewGuard(judge, prefetch{n.verdicts, n.uplink}, log), judge)
 	n.path = relay.New(config.Runtime, n.probe, relay.Options{
-		Finished: n.metrics.finished, Endless: proxy.Endless, Log: log,
+		Finished: n.metrics.finished, Endless: proxy.Endless, Unfinished: n.leave, Log: log,
 	})
 	n.onStop(n.drain)
 	n.metrics.observe(n)
@@ -208,6 +216,7 @@ func (n *Node) Start() error {
 		n.tasks.Go(func() { watch.Run(n.ctx, folder.path, n.log, func() { n.refresh(folder) }) })
 	}
 	n.tasks.Go(func() { n.warm(func(scanner.Image) bool { return true }) })
+	n.tasks.Go(debug.FreeOSMemory) // reading what was kept has left as much garbage again
 	n.tasks.Go(n.snapshotNowAndThen)
 	n.connect()
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })
@@ -264,11 +273,3 @@ func (n *Node) Stop() error {
 }
 
 func (n *Node) onStop(teardown func() error) { n.teardowns = append(n.teardowns, teardown) }
-
-// drain lets calls under way end before the data path is closed.
-func (n *Node) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), n.config.Timeouts.Drain)
-	defer cancel()
-	n.path.Stop(ctx)
-	return nil
-}

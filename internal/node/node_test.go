@@ -59,6 +59,7 @@ type daemon struct {
 	client cri.RuntimeServiceClient
 	hook   *test.Hook
 	now    func() time.Time // nil: the real clock
+	stored []*os.File       // what systemd has kept for the next to run
 }
 
 func newConfig(t *testing.T) node.Config {
@@ -85,15 +86,24 @@ func start(t *testing.T, files map[string]string) *daemon {
 	for name, content := range files {
 		d.write(t, name, content)
 	}
+	serve(t, config, runtime{})
+	d.run(t)
+	return d
+}
+
+// serve runs a runtime until the test ends.
+func serve(t *testing.T, config node.Config, service interface {
+	cri.RuntimeServiceServer
+	cri.ImageServiceServer
+}) {
+	t.Helper()
 	listener, err := net.Listen("unix", config.Runtime)
 	require.NoError(t, err)
 	server := grpc.NewServer()
-	cri.RegisterRuntimeServiceServer(server, runtime{})
-	cri.RegisterImageServiceServer(server, runtime{})
+	cri.RegisterRuntimeServiceServer(server, service)
+	cri.RegisterImageServiceServer(server, service)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	d.run(t)
-	return d
 }
 
 func (d *daemon) run(t *testing.T) {
@@ -110,7 +120,7 @@ func (d *daemon) run(t *testing.T) {
 	t.Cleanup(func() { connection.Close(); require.NoError(t, n.Stop()) })
 }
 
-func (d *daemon) write(t *testing.T, name, content string) {
+func (d *daemon) write(t testing.TB, name, content string) {
 	t.Helper()
 	path := filepath.Join(d.dir, name)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))

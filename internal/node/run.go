@@ -22,6 +22,9 @@ func (n *Node) Run(signals <-chan os.Signal) error {
 	n.feedWatchdog()
 	err := n.wait(signals)
 	n.tell(daemon.SdNotifyStopping)
+	over := make(chan struct{})
+	defer close(over)
+	go n.endSooner(signals, over)
 	return errors.Join(err, n.Stop())
 }
 
@@ -31,7 +34,8 @@ func (n *Node) wait(signals <-chan os.Signal) error {
 		case err := <-n.Failed():
 			return err
 		case <-n.Succeeded():
-			n.log.Info("a new portcullisd serves; this one ends")
+			n.log.Info("a new portcullisd serves; this one ends with its last call")
+			n.retiring = true
 			return nil
 		case s := <-signals:
 			if s != unix.SIGHUP {

@@ -50,7 +50,7 @@ func (d *daemon) runs(t *testing.T) (signals chan<- os.Signal, ended <-chan erro
 	t.Helper()
 	log, hook := test.NewNullLogger()
 	d.hook = hook
-	n, err := node.New(d.config, node.Options{Log: log})
+	n, err := node.New(d.config, node.Options{Log: log, Stored: d.stored})
 	require.NoError(t, err)
 	d.Node = n
 	s, e := make(chan os.Signal), make(chan error, 1)

@@ -15,6 +15,10 @@ var (
 // perCall is what a guarded request counts beside its bytes: there could be thousands without any.
 const perCall = 2 << 10
 
+// repeatable is how large a request is at most that a client makes again by itself. grpc-go keeps no
+// more than that of a call.
+const repeatable = 256 << 10
+
 // keep counts n bytes more that are kept of calls, and says whether there is room for them.
 func (l *link) keep(n int) bool {
 	l.held += n
@@ -42,14 +46,10 @@ func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	switch {
 	case err != nil:
 		l.refuse(st, err)
+	case l.moving && st.movable():
+		l.postpone(st)
 	case st.clientEnded:
-		l.work.Add(1)
-		l.up.batch.asked = true
-		select {
-		case <-l.decided: // on an earlier one
-		default:
-		}
-		go l.decide(st, h)
+		l.up.batch.asked = append(l.up.batch.asked, request{st, h})
 	default:
 		l.offer(st)
 	}
@@ -66,16 +66,32 @@ func (l *link) offer(st *stream) {
 	}
 }
 
-// decide asks the guard and carries out what it says, unless the call has ended meanwhile.
-func (l *link) decide(st *stream, h *hold) {
-	defer l.work.Done()
-	defer func() {
-		select {
-		case l.decided <- struct{}{}:
-		default:
+// request is a guarded request that is whole.
+type request struct {
+	stream *stream
+	hold   *hold
+}
+
+// ask asks the guard about requests. What it allows at once goes along with the headers, and no
+// goroutine has to be woken for it.
+func (l *link) ask(requests []request) {
+	for _, q := range requests {
+		if l.relay.prompt != nil {
+			if answered, ok := l.relay.prompt.CheckNow(q.stream.method, q.hold.message.body()); ok {
+				l.decided(q, answered, nil)
+				continue
+			}
 		}
-	}()
-	answered, err := l.relay.guard.Check(h.ctx, st.method, h.message.body())
+		l.work.Go(func() {
+			answered, err := l.relay.guard.Check(q.hold.ctx, q.stream.method, q.hold.message.body())
+			l.decided(q, answered, err)
+		})
+	}
+}
+
+// decided carries out what the guard says, unless the call has ended meanwhile.
+func (l *link) decided(q request, answered func([]byte), err error) {
+	st, h := q.stream, q.hold
 	if err == nil {
 		err = h.ctx.Err() // nobody waits for it any more
 	}
@@ -154,5 +170,19 @@ func (l *link) refuse(st *stream, err error) {
 		l.down.to.inject(resetStream(st.id, http2.ErrCodeNo))
 	}
 	l.report(st, s.Code())
+	l.forget(st)
+}
+
+// movable says whether a call can be left to the client's next connection: the runtime has nothing of
+// its message, and the client can send it again.
+func (st *stream) movable() bool {
+	return st.hold != nil && st.hold.sent == 0 && !st.started && st.hold.message.size() <= repeatable
+}
+
+// postpone ends a call in the way that has the client make it again, on another connection.
+func (l *link) postpone(st *stream) {
+	l.up.to.inject(resetStream(st.id, http2.ErrCodeCancel))
+	l.down.to.inject(resetStream(st.id, http2.ErrCodeRefusedStream))
+	l.report(st, codes.Unavailable)
 	l.forget(st)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -19,11 +18,11 @@ const (
 	maxStreams = 10_000
 	// maxUnacknowledged bounds the SETTINGS frames that one end leaves unanswered.
 	maxUnacknowledged = 100
+	// soonDecided is how long calls may wait for a decision when the link is drained. A client makes a call
+	// again only once, so those that are about to be decided must not use that up.
+	soonDecided = 500 * time.Millisecond
 	// silence is how long the runtime may leave a call without a sign of life before it is doubted.
 	silence = 2 * time.Second
-	// together is how often a pump lets others run for a decision that may be about to come. One write
-	// of headers and message costs half of two.
-	together = 20
 )
 
 // barrier marks our own PING among the client's and the runtime's.
@@ -49,9 +48,8 @@ type link struct {
 
 	window        connectionWindow
 	sending       []*stream // allowed, and waiting for the runtime's window
-	decided       chan struct{}
-	held          int   // bytes kept of calls
-	streamInitial int64 // the runtime's initial window of a stream, as the client has acknowledged it
+	held          int       // bytes kept of calls
+	streamInitial int64     // the runtime's initial window of a stream, as the client has acknowledged it
 
 	runtimeSettings []setting // the initial window in each SETTINGS that is not acknowledged yet
 	clientSettings  []setting // the same: the header table size
@@ -61,7 +59,9 @@ type link struct {
 
 	goneAway uint32 // the last stream that a GOAWAY to the client left alive
 	draining bool
-	quiet    bool // the client knows that it is to open no more streams
+	moving   bool             // calls that are not decided are left to the client's next connection
+	late     <-chan time.Time // when moving begins; of the goroutine in run
+	quiet    bool             // the client knows that it is to open no more streams
 	drained  chan struct{}
 }
 
@@ -84,14 +84,12 @@ type direction struct {
 // batch is what one turn of a pump passes on.
 type batch struct {
 	frames [][]byte
-	end    int      // where in the source's buffer the last of frames ends, -1 when it is not there
-	shown  []func() // responses to show before they pass
-	asked  bool     // a decision on a request that came with them
-	others int      // frames that are not of guarded calls
+	end    int       // where in the source's buffer the last of frames ends, -1 when it is not there
+	shown  []func()  // responses to show before they pass
+	asked  []request // guarded, to be decided on
 }
 
 func (b *batch) pass(f *frame) {
-	b.others++
 	if last := len(b.frames) - 1; last >= 0 && b.end == f.at {
 		b.frames[last] = b.frames[last][:len(b.frames[last])+len(f.raw)]
 	} else {
@@ -106,7 +104,6 @@ func (b *batch) passBlock(k *block) {
 		b.pass(&k.frame)
 		return
 	}
-	b.others++
 	b.frames = append(b.frames, k.raw)
 	b.end = -1
 }
@@ -114,7 +111,8 @@ func (b *batch) passBlock(k *block) {
 func (b *batch) reset() {
 	clear(b.frames)
 	clear(b.shown)
-	b.frames, b.shown, b.end, b.asked, b.others = b.frames[:0], b.shown[:0], -1, false, 0
+	clear(b.asked)
+	b.frames, b.shown, b.asked, b.end = b.frames[:0], b.shown[:0], b.asked[:0], -1
 }
 
 // newLink makes the link of a client, without its connection to the runtime.
@@ -123,7 +121,6 @@ func newLink(r *Relay, c *client, from *source) *link {
 		relay: r, client: c, streams: map[uint32]*stream{}, heard: time.Now(),
 		window: newConnectionWindow(), streamInitial: initialWindow,
 		table: initialTable, goneAway: maxWindow, drained: make(chan struct{}),
-		decided: make(chan struct{}, 1),
 	}
 	l.up = direction{from: from, to: newSink(nil, r.options.Limits.Connection+maxInjected), headers: newHeaders(), handle: l.fromClient}
 	l.down = direction{from: newSource(nil), to: newSink(c.conn, maxInjected), headers: newHeaders(), handle: l.fromRuntime}
@@ -159,7 +156,6 @@ func (l *link) run() {
 		err error
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	defer context.AfterFunc(l.relay.closed, l.hangUp)()
 	ended := make(chan end, 2)
 	// The runtime's settings go first: a client gives up on a connection that begins otherwise, with a
 	// GOAWAY say, and its calls fail.
@@ -185,13 +181,22 @@ func (l *link) run() {
 		case <-leave:
 			leave = nil
 			l.drain()
+		case <-l.late:
+			l.move()
 		case <-drained:
 			drained = nil
 			l.finish()
 		case <-look.C:
 			l.look()
+		case <-l.relay.closed.Done():
+			l.sever()
+			<-ended
+			<-ended
+			l.part()
+			return
 		}
 	}
+	defer context.AfterFunc(l.relay.closed, l.hangUp)()
 	l.finish()
 	<-ended
 	l.hangUp()
@@ -211,6 +216,48 @@ func (l *link) finish() {
 	soon := time.Now().Add(linger)
 	_ = l.up.from.conn.SetReadDeadline(soon)
 	_ = l.down.from.conn.SetReadDeadline(soon)
+}
+
+// sever ends both directions when the time to drain is over, and leaves the connection to the runtime
+// as it is: to close it would cancel what the runtime is doing.
+func (l *link) sever() {
+	l.down.to.conn.Close()
+	_ = l.down.from.conn.SetReadDeadline(time.Now())
+	_ = l.up.to.flush()
+}
+
+// part ends the calls of a link that has been severed. If the runtime is executing some of them, their
+// connection is left to whoever keeps it.
+func (l *link) part() {
+	executing := l.disown()
+	l.work.Wait()
+	conn, unfinished := l.up.to.conn, l.relay.options.Unfinished
+	if l.up.to.flush() != nil || executing == 0 || unfinished == nil {
+		conn.Close()
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	unfinished(conn)
+}
+
+// disown reports all calls as cut off and says how many of them the runtime is executing. The others, of
+// which it has not got all or which never end, it is told to cancel.
+func (l *link) disown() (executing int) {
+	l.cancel()
+	l.mu.Lock()
+	defer l.unlock()
+	for _, st := range l.streams {
+		switch {
+		case st.reported:
+		case st.hold != nil, st.endless, !st.clientEnded:
+			l.up.to.inject(resetStream(st.id, http2.ErrCodeCancel))
+		default:
+			executing++
+		}
+		l.report(st, codes.Unavailable)
+		l.forget(st)
+	}
+	return executing
 }
 
 // over settles what is left when the first direction has ended.
@@ -266,30 +313,12 @@ func (l *link) round(d *direction) error {
 	for _, show := range d.batch.shown {
 		show()
 	}
-	if d.batch.asked {
-		l.await(&d.batch)
-	}
+	l.ask(d.batch.asked)
 	if broken := d.to.pass(d.batch.frames); err == nil {
 		err = broken
 	}
 	d.batch.reset()
 	return err
-}
-
-// await gives a decision that needs only memory the microseconds it takes, so that what it allows goes
-// along with the headers. Frames of other calls that are to pass with these get hardly any later.
-func (l *link) await(b *batch) {
-	for range together {
-		runtime.Gosched()
-		select {
-		case <-l.decided:
-			return
-		default:
-		}
-		if b.others > 0 {
-			return
-		}
-	}
 }
 
 // turn decides on every frame that is there.
@@ -369,8 +398,10 @@ func (l *link) goAway(last uint32, code http2.ErrCode, why string) {
 	l.down.to.inject(encode(func(f *http2.Framer) { _ = f.WriteGoAway(l.goneAway, code, []byte(why)) }))
 }
 
-// drain sends the client away without losing a call: those under way go on, endless ones excepted,
-// and what it sends before it has read our PING is still served.
+// drain sends the client away without losing a call. Those that the runtime has go on, endless ones
+// excepted. Those that are held are left to the client's next connection: a decision may take long, and
+// whoever answers there decides as well. What the client sends before it has read our PING is treated
+// likewise.
 func (l *link) drain() {
 	l.mu.Lock()
 	defer l.unlock()
@@ -385,6 +416,19 @@ func (l *link) drain() {
 	}
 	l.goAway(maxWindow, http2.ErrCodeNo, "")
 	l.down.to.inject(encode(func(f *http2.Framer) { _ = f.WritePing(false, barrier) }))
+	l.late = time.After(soonDecided)
+}
+
+// move has the client make the calls that are not decided yet again, on another connection.
+func (l *link) move() {
+	l.mu.Lock()
+	defer l.unlock()
+	l.moving = true
+	for _, st := range l.streams {
+		if st.movable() {
+			l.postpone(st)
+		}
+	}
 }
 
 // look happens every second. It ends requests that are never completed, and sends the client away from

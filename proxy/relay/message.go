@@ -45,7 +45,15 @@ func (m *message) add(piece []byte) error {
 }
 
 func (m *message) complete() bool {
-	return len(m.data) >= prefixLen && len(m.data)-prefixLen == int(binary.BigEndian.Uint32(m.data[1:]))
+	return len(m.data) >= prefixLen && len(m.data) == m.size()
+}
+
+// size is how many bytes the message has with its prefix, 0 while that has not arrived.
+func (m *message) size() int {
+	if len(m.data) < prefixLen {
+		return 0
+	}
+	return prefixLen + int(binary.BigEndian.Uint32(m.data[1:]))
 }
 
 func (m *message) body() []byte { return m.data[prefixLen:] }

@@ -39,6 +39,10 @@ type Options struct {
 	// Endless says whether calls of method never end by themselves. Stop ends those first. It may be
 	// nil and must be cheap.
 	Endless func(method string) bool
+	// Unfinished is given a connection to the runtime when Stop cuts its client off while the runtime
+	// executes calls on it, which closing the connection would cancel. It must not block. Nothing may
+	// be written to the connection. With nil it is closed.
+	Unfinished func(runtime net.Conn)
 	// ConnectTimeout bounds how long the runtime may take to answer a new connection (default 1s).
 	// One that takes longer is treated as if it were not there.
 	ConnectTimeout time.Duration
@@ -80,6 +84,7 @@ func (o Options) withDefaults() Options {
 type Relay struct {
 	guard    wire.Guard
 	observer wire.Observer // nil when the guard is none
+	prompt   wire.Prompt   // the same
 	options  Options
 	runtime  *watch
 	held     atomic.Int64 // bytes kept of calls
@@ -115,6 +120,7 @@ func newRelay(dial func(context.Context) (net.Conn, error), guard wire.Guard, op
 		runtime: newWatch(dial, options),
 	}
 	r.observer, _ = guard.(wire.Observer)
+	r.prompt, _ = guard.(wire.Prompt)
 	r.closed, r.shut = context.WithCancel(context.Background())
 	r.watching.Go(func() { r.runtime.run(r.closed) })
 	return r
@@ -139,10 +145,8 @@ func (r *Relay) Serve(listener net.Listener) error {
 			}
 			continue
 		}
-		select {
-		case <-r.draining:
+		if r.isStopped() {
 			return nil
-		default:
 		}
 		if !passing(err) {
 			return fmt.Errorf("accept: %w", err)
@@ -194,16 +198,22 @@ func (r *Relay) begin(c *client) bool {
 	return true
 }
 
-// Stop takes no more clients, ends endless calls, lets the others finish until ctx ends, and then
-// closes every connection.
+func (r *Relay) isStopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopped
+}
+
+// Stop takes no more clients, ends endless calls, has clients make those that wait for a decision again
+// elsewhere, lets the others finish until ctx ends, and then cuts every client off.
 func (r *Relay) Stop(ctx context.Context) {
 	r.mu.Lock()
 	if !r.stopped {
 		r.stopped = true
-		close(r.draining)
 		for listener := range r.listeners {
 			listener.Close()
 		}
+		close(r.draining) // then: who is sent away must not come back to us
 	}
 	r.mu.Unlock()
 	finished := make(chan struct{})
@@ -225,7 +235,8 @@ func (r *Relay) Stop(ctx context.Context) {
 func (r *Relay) serve(c *client) {
 	conn := c.conn
 	defer conn.Close()
-	defer context.AfterFunc(r.closed, func() { conn.Close() })()
+	free := context.AfterFunc(r.closed, func() { conn.Close() })
+	defer free()
 	from := newSource(conn)
 	_ = conn.SetReadDeadline(time.Now().Add(prefaceTimeout))
 	if from.preface() != nil || from.settings() != nil {
@@ -241,6 +252,7 @@ func (r *Relay) serve(c *client) {
 	if back == nil {
 		err := r.connect(l, settings)
 		if err == nil {
+			free() // the link knows better what to close first
 			l.run()
 			return
 		}

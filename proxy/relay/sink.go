@@ -161,9 +161,9 @@ func (s *sink) extend() {
 	_ = s.conn.SetWriteDeadline(s.deadline)
 }
 
-// close waits until everything is written, at most for linger, and tells the other end that no more
-// will come.
-func (s *sink) close() {
+// flush waits until everything is written, at most for linger. What is passed later must not take
+// longer either. An error means that the other end may have got half of a frame.
+func (s *sink) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = true
@@ -171,6 +171,12 @@ func (s *sink) close() {
 	for s.failed == nil && (s.writing || s.staged || len(s.injected) > 0) {
 		s.idle.Wait()
 	}
+	return s.failed
+}
+
+// close flushes, and tells the other end that no more will come.
+func (s *sink) close() {
+	_ = s.flush() // the connection ends in any case
 	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // the connection is closed in any case
 	} else {

@@ -69,7 +69,7 @@ func (b *Bundles) NewestBundle(context.Context) (*portcullisv1.Bundle, error) {
 }
 
 // Publish makes a bundle the newest, by a change of the store.
-func (b *Bundles) Publish(t *testing.T, s *store.Store, number int64, documents string) {
+func (b *Bundles) Publish(t testing.TB, s *store.Store, number int64, documents string) {
 	t.Helper()
 	b.mu.Lock()
 	b.newest = &portcullisv1.Bundle{Number: number, Documents: documents}
@@ -111,11 +111,11 @@ type Central struct {
 	// Stop ends the replica as a signal would.
 	Stop func()
 
-	t *testing.T
+	t testing.TB
 }
 
 // New starts a central on an empty database.
-func New(t *testing.T, database string) *Central {
+func New(t testing.TB, database string) *Central {
 	t.Helper()
 	return start(t, database, &Bundles{}, &Clock{now: time.Now()})
 }
@@ -126,7 +126,7 @@ func (c *Central) Replica(database string) *Central {
 	return start(c.t, database, c.Bundles, c.Clock)
 }
 
-func start(t *testing.T, database string, bundles *Bundles, clock *Clock) *Central {
+func start(t testing.TB, database string, bundles *Bundles, clock *Clock) *Central {
 	t.Helper()
 	logger := logrus.New()
 	logger.SetOutput(t.Output())
@@ -226,7 +226,7 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // Request is a new key and the request to certify it.
-func Request(t *testing.T) (*ecdsa.PrivateKey, []byte) {
+func Request(t testing.TB) (*ecdsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -270,7 +270,9 @@ func (c *Central) Node(id, name string, certificate tls.Certificate) *Node {
 // Stream is what a node was sent.
 type Stream struct {
 	mu       sync.Mutex
+	changed  chan struct{} // closed at the next bundle
 	bundle   *portcullisv1.Bundle
+	at       time.Time // when it came
 	bundles  int
 	images   map[string]int
 	verdicts int64
@@ -279,10 +281,10 @@ type Stream struct {
 }
 
 // Open opens the node's stream, which ends with the test.
-func (n *Node) Open(t *testing.T, request *portcullisv1.SyncRequest) *Stream {
+func (n *Node) Open(t testing.TB, request *portcullisv1.SyncRequest) *Stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Stream{images: map[string]int{}}
+	s := &Stream{images: map[string]int{}, changed: make(chan struct{})}
 	done := make(chan struct{})
 	t.Cleanup(func() { cancel(); <-done })
 	go func() {
@@ -306,8 +308,10 @@ func (s *Stream) take(m *portcullisv1.SyncResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b := m.GetBundle(); b != nil {
-		s.bundle = b
+		s.bundle, s.at = b, time.Now()
 		s.bundles++
+		close(s.changed)
+		s.changed = make(chan struct{})
 	}
 	if v := m.GetVerdicts(); v != nil {
 		s.verdicts = v.GetVerdicts()
@@ -322,6 +326,24 @@ func (s *Stream) Bundle() (number int64, count int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.bundle.GetNumber(), s.bundles
+}
+
+// Await waits for a bundle and returns when it came.
+func (s *Stream) Await(t testing.TB, number int64) time.Time {
+	t.Helper()
+	for {
+		s.mu.Lock()
+		got, at, changed := s.bundle.GetNumber(), s.at, s.changed
+		s.mu.Unlock()
+		if got == number {
+			return at
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Minute):
+			t.Fatalf("bundle %d did not come", number)
+		}
+	}
 }
 
 // Told is how often the node was told of an image, and the number of the last change.

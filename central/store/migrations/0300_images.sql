@@ -62,6 +62,8 @@ CREATE TABLE verdict_changes (
     PRIMARY KEY (number, key)
 );
 
+CREATE INDEX verdict_changes_key ON verdict_changes (key, number);
+
 CREATE TABLE verdict_number (
     number BIGINT NOT NULL, -- of the last change
     oldest BIGINT NOT NULL  -- of the first in verdict_changes

@@ -23,13 +23,13 @@ func Run(t *testing.T, test func(t *testing.T, s *store.Store)) {
 }
 
 // SQLite names a database that is not there yet.
-func SQLite(t *testing.T) (url string) {
+func SQLite(t testing.TB) (url string) {
 	t.Helper()
 	return "sqlite:" + filepath.Join(t.TempDir(), "central.db")
 }
 
 // Open opens a store and closes it when the test ends. Two stores of one URL are two replicas.
-func Open(t *testing.T, url string) *store.Store {
+func Open(t testing.TB, url string) *store.Store {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(t.Output())

@@ -60,7 +60,7 @@ func Conformance(t *testing.T, open New) {
 		"a runtime that dies ends its calls":                           runtimeDies,
 		"another runtime takes the place of one":                       runtimeReplaced,
 		"every call is reported once":                                  reportedOnce,
-		"stop lets calls finish":                                       stopWaits,
+		"stop loses no call":                                           stopLosesNothing,
 		"stop ends what does not end by itself":                        stopEnds,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBench(t, open)) })
@@ -457,35 +457,66 @@ func reportedOnce(t *testing.T, b *bench) {
 	require.EventuallyWithT(t, func(t *assert.CollectT) { require.Equal(t, want, got()) }, patience, time.Millisecond)
 }
 
-func stopWaits(t *testing.T, b *bench) {
+// stopLosesNothing stops a path while a guarded call waits for its decision, and another takes over the
+// socket, as on a node. Whichever of the two decides, the runtime sees the call once.
+func stopLosesNothing(t *testing.T, b *bench) {
+	socket := filepath.Join(t.TempDir(), "p.sock")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	require.NoError(t, err)
+	listener.SetUnlinkOnClose(false)
+	first := b.open(t, b.runtime.Socket, b.guard, nil)
+	served := make(chan error, 1)
+	go func() { served <- first.Serve(listener) }()
+	successor := b.succeed(t, listener)
+	client := Connect(t, socket)
+
 	asked, decide := make(chan struct{}), make(chan struct{})
-	b.guard.Decide(func(context.Context, []byte) (func([]byte), error) {
+	b.guard.Decide(func(ctx context.Context, _ []byte) (func([]byte), error) {
 		close(asked)
-		<-decide
-		return nil, nil
+		select {
+		case <-decide:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	})
 	answers := make(chan Answered, 1)
 	go func() {
-		answers <- b.make(Call{Name: "c", Method: Guarded, Requests: []int{100_000}, Script: Script{Requests: 1, Responses: []int{100_000}}})
+		answers <- Call{Name: "c", Method: Guarded, Requests: []int{100_000}, Script: Script{Requests: 1, Responses: []int{100_000}}}.Make(context.Background(), client)
 	}()
 	<-asked
+	b.guard.Decide(nil)
+	successor()
 	stopped := make(chan struct{})
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		b.path.Stop(ctx)
+		first.Stop(ctx)
 		close(stopped)
 	}()
-	require.Eventually(t, func() bool { // no more clients
-		conn, err := net.Dial("unix", b.client.Target()[len("unix:"):])
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	}, patience, time.Millisecond)
-	close(decide)
+	time.AfterFunc(200*time.Millisecond, func() { close(decide) }) // for a path that waits
 	require.Equal(t, "OK", code(<-answers))
 	<-stopped
+	require.NoError(t, <-served)
+	require.Equal(t, 1, b.runtime.Delivered("c"))
+}
+
+// succeed prepares another path on the same socket, and returns what has it serve until the test ends.
+func (b *bench) succeed(t *testing.T, listener *net.UnixListener) (serve func()) {
+	file, err := listener.File()
+	require.NoError(t, err)
+	again, err := net.FileListener(file)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	path := b.open(t, b.runtime.Socket, b.guard, nil)
+	served := make(chan error, 1)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		path.Stop(ctx)
+		require.NoError(t, <-served)
+	})
+	return func() { go func() { served <- path.Serve(again) }() }
 }
 
 func stopEnds(t *testing.T, b *bench) {

@@ -39,8 +39,9 @@ type Runtime struct {
 	server   *grpc.Server
 	listener net.Listener // of StartRuntime
 
-	mu   sync.Mutex
-	seen map[string]*Received
+	mu        sync.Mutex
+	seen      map[string]*Received
+	delivered map[string]int
 }
 
 // Received is what the runtime saw of a call.
@@ -55,7 +56,7 @@ type Received struct {
 
 // NewRuntime makes a runtime that does not serve yet.
 func NewRuntime(options ...grpc.ServerOption) *Runtime {
-	r := &Runtime{seen: map[string]*Received{}}
+	r := &Runtime{seen: map[string]*Received{}, delivered: map[string]int{}}
 	r.server = grpc.NewServer(append([]grpc.ServerOption{
 		grpc.ForceServerCodecV2(raw{}), grpc.UnknownServiceHandler(r.handle),
 		grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
@@ -94,6 +95,13 @@ func (r *Runtime) Seen(call string) *Received {
 	return r.seen[call]
 }
 
+// Delivered is how many messages of a call, and of others of that name, the runtime has got.
+func (r *Runtime) Delivered(call string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.delivered[call]
+}
+
 func (r *Runtime) handle(_ any, stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	received, _ := metadata.FromIncomingContext(ctx)
@@ -115,7 +123,9 @@ func (r *Runtime) handle(_ any, stream grpc.ServerStream) error {
 	err := script.play(stream, record)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen[strings.Join(received.Get(callKey), "+")] = record
+	call := strings.Join(received.Get(callKey), "+")
+	r.seen[call] = record
+	r.delivered[call] += len(record.Messages)
 	return err
 }
 
