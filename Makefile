@@ -9,25 +9,53 @@ CONTAINERD_VERSION := 2.4.2
 KUBELET_VERSION    := 1.37.2
 BUF_VERSION        := 1.75.0
 GOLANGCI_VERSION   := 2.15.0
+NODE_VERSION       := 24.21.0
+NPM_VERSION        := 11.19.1
 
 TOOLS      := $(CURDIR)/.tools
 CONTAINERD := $(TOOLS)/containerd-$(CONTAINERD_VERSION)/containerd
 KUBELET    := $(TOOLS)/kubelet-$(KUBELET_VERSION)/kubelet
 BUF        := $(TOOLS)/buf-$(BUF_VERSION)/buf
 GOLANGCI   := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+NODE       := $(TOOLS)/node-$(NODE_VERSION)/node_modules/.bin/node
+
+# The console's tools run on this Node, whatever the machine has.
+WITH_NODE := export PATH=$(dir $(NODE)):$$PATH &&
+# npm ci writes this file last.
+CONSOLE_MODULES := console/node_modules/.package-lock.json
+CONSOLE_SOURCES := $(shell find console/src console/public -type f) $(addprefix console/,index.html package.json vite.config.ts tsconfig.json)
 
 MODULES  := . cmd/portcullis-scan e2e
 PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon postgresql
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
+.PHONY: build generate console console-lint console-test console-smoke test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
 
 build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
 	cd cmd/portcullis-scan && $(GO_BUILD) -o ../../bin/ .
 
-generate: $(BUF) ## Go code of the API
+generate: $(BUF) $(CONSOLE_MODULES) ## Go and TypeScript code of the API
 	cd api && $(BUF) format -w && $(BUF) generate
+	$(WITH_NODE) cd console && $(BUF) generate ../api -o src/api
+
+console: console/dist/index.html.br ## the console's pages, which portcullis-central embeds
+
+console/dist/index.html.br: $(CONSOLE_SOURCES) $(CONSOLE_MODULES)
+	$(WITH_NODE) cd console && npm run --silent build -- --logLevel warn
+
+console-lint: $(BUF) $(CONSOLE_MODULES) ## formatting, types and generated code of the console
+	@$(WITH_NODE) generated=$$(mktemp -d) && trap "rm -rf $$generated" EXIT && cd console && \
+	$(BUF) generate ../api -o $$generated && \
+	diff -r $$generated src/api || { echo "run make generate and commit the result"; exit 1; }
+	$(WITH_NODE) cd console && npm run --silent check
+
+console-test: $(CONSOLE_MODULES) ## the console's unit tests
+	$(WITH_NODE) cd console && npm run --silent test
+
+console-smoke: PACKAGES += chromium fonts-noto-cjk
+console-smoke: console build packages ## the console in a browser, on a real central
+	$(WITH_NODE) cd console && npm run --silent smoke
 
 test: format lint unit e2e ## everything CI runs, but for e2e-kubelet
 
@@ -61,6 +89,7 @@ e2e-kubelet: build packages $(CONTAINERD) $(KUBELET) ## pods of a real kubelet, 
 bench: build packages $(CONTAINERD) ## benchmarks; docs/performance.md has the figures
 	go test -run '^$$' -bench . -count 5 ./policy ./event ./scanner-client/...
 	go test -run '^$$' -bench SideBySide -benchtime 15x ./proxy/wire/wiretest
+	go test -run '^$$' -bench ResidentMemory -benchtime 1x ./internal/node
 	cd e2e && go test -run '^$$' -bench SideBySide -benchtime 9x .
 
 SOAK := 30m
@@ -80,6 +109,18 @@ tools: $(GOLANGCI) $(BUF) $(CONTAINERD) ## linter and containerd, built from the
 
 $(GOLANGCI):
 	GOBIN=$(@D) CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)
+
+# Node comes from the npm registry, because Debian 12's is too old for Vite. Debian's npm brings it and then
+# rests: it only works with Debian's Node.
+$(NODE):
+	@command -v npm >/dev/null || { [ "$$(id -u)" = 0 ] || { echo "as root: apt-get install npm"; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm; }
+	case $$(uname -m) in x86_64) arch=x64;; aarch64) arch=arm64;; *) echo "no Node for $$(uname -m)"; exit 1;; esac; \
+	npm install --no-audit --no-fund --prefix $(TOOLS)/node-$(NODE_VERSION) node-linux-$$arch@$(NODE_VERSION) npm@$(NPM_VERSION)
+
+$(CONSOLE_MODULES): console/package-lock.json | $(NODE)
+	$(WITH_NODE) cd console && npm ci --no-audit --no-fund --ignore-scripts
+	touch $@
 
 $(BUF):
 	GOBIN=$(@D) CGO_ENABLED=0 go install github.com/bufbuild/buf/cmd/buf@v$(BUF_VERSION)
@@ -108,4 +149,5 @@ packages:
 	fi
 
 clean:
-	rm -rf bin .tools
+	rm -rf bin .tools console/node_modules
+	git clean -qfdX console/dist

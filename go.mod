@@ -2,6 +2,9 @@ module portcullis
 
 go 1.26.0
 
+// npm packages may come with Go files.
+ignore ./console/node_modules
+
 require (
 	connectrpc.com/connect v1.21.1
 	github.com/Masterminds/semver/v3 v3.5.0

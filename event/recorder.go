@@ -18,7 +18,10 @@ type Options struct {
 	// MaxOpen bounds how many different decisions are folded at a time; default 10,000. Beyond it one
 	// that was written makes room, and its repeats are events of their own.
 	MaxOpen int
-	// Lost is told of each decision that could not be kept because MaxOpen different ones wait for a
+	// MaxEvidence bounds the evidence that they list, all together, in the same way; default 50,000
+	// pieces, about 16 MiB.
+	MaxEvidence int
+	// Lost is told of each decision that could not be kept because too many different ones wait for a
 	// sink that is stuck. It may be nil.
 	Lost func()
 	Log  logrus.FieldLogger
@@ -36,6 +39,7 @@ type Recorder struct {
 	fresh []key
 	// closed are the last summaries of events that made room for others.
 	closed []Event
+	pieces int // of evidence in open and closed
 
 	wake chan struct{}
 	stop chan struct{}
@@ -63,6 +67,9 @@ func NewRecorder(sink Sink, options Options) *Recorder {
 	if options.MaxOpen == 0 {
 		options.MaxOpen = 10_000
 	}
+	if options.MaxEvidence == 0 {
+		options.MaxEvidence = 50_000
+	}
 	if options.Lost == nil {
 		options.Lost = func() {}
 	}
@@ -88,11 +95,15 @@ func (r *Recorder) Record(at time.Time, operation string, c *policy.Container, d
 		e.Last, e.quiet = at, false
 		return
 	}
-	if len(r.open) >= r.options.MaxOpen && !r.makeRoom() {
-		r.options.Lost()
-		return
+	pieces := d.Pieces()
+	for len(r.open) >= r.options.MaxOpen || len(r.open) > 0 && r.pieces+pieces > r.options.MaxEvidence {
+		if !r.makeRoom() {
+			r.options.Lost()
+			return
+		}
 	}
-	r.open[k] = &folded{Event: Event{Operation: operation, Node: r.options.Node, Container: c, Decision: d, Count: 1, First: at, Last: at}}
+	r.pieces += pieces
+	r.open[k] = &folded{Event: Event{Operation: operation, Node: r.options.Node, Container: c, Decision: d.Detach(), Count: 1, First: at, Last: at}}
 	r.fresh = append(r.fresh, k)
 	select {
 	case r.wake <- struct{}{}:
@@ -113,11 +124,17 @@ func (r *Recorder) makeRoom() bool {
 		}
 		if e.Count > 0 {
 			r.closed = append(r.closed, e.take())
+			r.pieces += e.Decision.Pieces()
 		}
-		delete(r.open, k)
+		r.forget(k, e)
 		return true
 	}
 	return false
+}
+
+func (r *Recorder) forget(k key, e *folded) {
+	r.pieces -= e.Decision.Pieces()
+	delete(r.open, k)
 }
 
 // Close writes what has not been written yet and stops.
@@ -151,6 +168,9 @@ func (r *Recorder) takeFresh() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	events := r.closed
+	for _, e := range events {
+		r.pieces -= e.Decision.Pieces()
+	}
 	for _, k := range r.fresh {
 		events = append(events, r.open[k].take())
 	}
@@ -170,7 +190,7 @@ func (r *Recorder) takeRepeats() []Event {
 		case e.Count > 0:
 			events = append(events, e.take())
 		case e.quiet:
-			delete(r.open, k)
+			r.forget(k, e)
 		default:
 			e.quiet = true
 		}

@@ -2,7 +2,9 @@ package event_test
 
 import (
 	"errors"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,6 +169,40 @@ func TestAFloodOfEventsDoesNotHideTheNextOne(t *testing.T) {
 		require.Equal(t, 30, total)
 		require.Equal(t, 6, pods["e"])
 	})
+}
+
+func TestEventsKeepNoMoreEvidenceThanTheyMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{}
+		r := recorder(t, s, event.Options{MaxEvidence: 2, Lost: func() { t.Error("lost") }})
+		for _, pod := range []string{"a", "b", "c", "d"} {
+			r.Record(time.Now(), "CreateContainer", container(pod), blocked("CVE-2021-44228"), "")
+			synctest.Wait()
+		}
+		r.Close()
+		total := 0
+		for _, e := range s.events {
+			total += e.Count
+			require.Equal(t, "CVE-2021-44228", e.Decision.Matches[0].Evidence[0].Vulnerability.ID)
+		}
+		require.Equal(t, 4, total)
+	})
+}
+
+// Two images with thousands of findings would otherwise take all memory: every event of one of them would
+// keep them all.
+func TestAnEventDoesNotKeepTheVerdictItWasMadeFrom(t *testing.T) {
+	r := recorder(t, &sink{}, event.Options{})
+	defer r.Close()
+	var collected atomic.Bool
+	d := blocked("CVE-2021-44228")
+	runtime.AddCleanup(d.Matches[0].Evidence[0].Vulnerability, func(c *atomic.Bool) { c.Store(true) }, &collected)
+	r.Record(time.Now(), "CreateContainer", container("a"), d, "")
+	d = nil
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return collected.Load()
+	}, 20*time.Second, time.Millisecond)
 }
 
 func TestAnEventThatCannotBeWrittenIsInTheLog(t *testing.T) {

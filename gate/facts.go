@@ -148,7 +148,7 @@ func (g *Gate) inspect(ctx context.Context, id string, known *subject) (*subject
 	}
 	s.sandboxID = info.SandboxID
 	if known != nil {
-		s.decided.Store(known.decided.Load())
+		s.alerted.Store(known.alerted.Load())
 	}
 	return s, nil
 }

@@ -35,6 +35,9 @@ type Runtime interface {
 // that could not be found out within the time budget. A verdict with an error is true and incomplete.
 type Verdicts interface {
 	Verdict(ctx context.Context, imageID string) (*verdict.Verdict, error)
+	// Known returns what Verdict would, if that is ready in memory; known is false when it is not. It
+	// never waits.
+	Known(imageID string) (v *verdict.Verdict, known bool, err error)
 }
 
 // Bundles gives the bundle in force, nil when the node has none.
@@ -65,7 +68,7 @@ type Options struct {
 	// Started is told of every container that is let start. It must not block, and may be nil.
 	Started func(at time.Time, c *policy.Container)
 	Now     func() time.Time // default time.Now
-	Log     logrus.FieldLogger
+	Log     *logrus.Logger
 }
 
 // remembered bounds how many sandboxes and how many containers are remembered. What was forgotten is
@@ -111,8 +114,8 @@ func New(runtime Runtime, verdicts Verdicts, bundles Bundles, events Events, opt
 type subject struct {
 	container policy.Container
 	sandboxID string
-	volumes   []policy.Image                  // images mounted as volumes: their risk counts, their privileges do not exist
-	decided   atomic.Pointer[policy.Decision] // the last decision, nil before the first
+	volumes   []policy.Image         // images mounted as volumes: their risk counts, their privileges do not exist
+	alerted   atomic.Pointer[string] // what the last decision said if that was an Alert, else nil
 	// config is what was asked for, kept only where the runtime may have made something else of it: a
 	// name of an image or a link in a host path may have changed between our look and the runtime's.
 	// Such a container is looked at again when it starts.
@@ -128,15 +131,17 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 		return status.FromContextError(err).Err()
 	}
 	g.options.Decided(operation, d, time.Since(began))
-	g.options.Log.WithFields(logrus.Fields{
-		"operation": operation, "action": d.Action, "because": d.Because(), "revision": d.Revision,
-		"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
-	}).Debug("decided")
+	if g.talkative() {
+		g.options.Log.WithFields(logrus.Fields{
+			"operation": operation, "action": d.Action, "because": d.Because(), "revision": d.Revision,
+			"namespace": s.container.Namespace, "pod": s.container.Pod, "container": s.container.Name, "image": s.container.Image.ID,
+		}).Debug("decided")
+	}
 	told := ""
 	if d.Action == policy.Block {
 		told = refusal(c, d)
 	}
-	if before := s.decided.Swap(d); d.Action != policy.Allow && !alreadyTold(before, d) {
+	if repeated := s.alreadyTold(d); d.Action != policy.Allow && !repeated {
 		located := *c
 		located.PodAddress = g.address(ctx, s.sandboxID)
 		g.events.Record(at, operation, &located, d, told)
@@ -149,6 +154,9 @@ func (g *Gate) judge(ctx context.Context, operation string, s *subject) error {
 	}
 	return nil
 }
+
+// talkative says whether every decision is logged.
+func (g *Gate) talkative() bool { return g.options.Log.IsLevelEnabled(logrus.DebugLevel) }
 
 // addressTimeout bounds how long an event waits for the pod's address.
 const addressTimeout = 200 * time.Millisecond
@@ -171,8 +179,14 @@ func (g *Gate) address(ctx context.Context, sandboxID string) string {
 
 // alreadyTold says whether the alert about a start is the one its creation has raised a moment ago:
 // one container that starts is one event.
-func alreadyTold(before, now *policy.Decision) bool {
-	return before != nil && before.Action == policy.Alert && now.Action == policy.Alert && before.Because() == now.Because()
+func (s *subject) alreadyTold(d *policy.Decision) bool {
+	var now *string // not the decision, which keeps a whole verdict in memory
+	if d.Action == policy.Alert {
+		because := d.Because()
+		now = &because
+	}
+	before := s.alerted.Swap(now)
+	return before != nil && now != nil && *before == *now
 }
 
 // decide answers for the container's image, its privileges and the images it mounts; the strictest
@@ -202,6 +216,19 @@ func (g *Gate) decide(ctx context.Context, s *subject, at time.Time) (*policy.Co
 		d = policy.Stricter(d, v)
 	}
 	return about, d, nil
+}
+
+// recall returns the decision on s, if one is in memory that still holds, else nil. It never waits.
+func (g *Gate) recall(s *subject, at time.Time) *policy.Decision {
+	bundle := g.bundles.Current()
+	if bundle == nil {
+		return g.noBundle
+	}
+	v, known, err := g.verdicts.Known(s.container.Image.ID)
+	if !known || len(s.volumes) > 0 || err != nil && !errors.Is(err, scanner.ErrUnscanned) {
+		return nil
+	}
+	return bundle.Recall(&s.container, policy.Knowledge{Verdict: v}, at)
 }
 
 func (g *Gate) know(ctx context.Context, imageID string) (policy.Knowledge, error) {

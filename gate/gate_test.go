@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -111,6 +112,35 @@ func (v verdicts) Verdict(ctx context.Context, id string) (*verdict.Verdict, err
 	return found, nil
 }
 
+// memory remembers what verdicts said, as the cache does.
+type memory struct {
+	verdicts
+	known map[string]answer
+	asked int
+}
+
+type answer struct {
+	verdict *verdict.Verdict
+	err     error
+}
+
+func (m *memory) Verdict(ctx context.Context, id string) (*verdict.Verdict, error) {
+	m.asked++
+	if a, ok := m.known[id]; ok {
+		return a.verdict, a.err
+	}
+	v, err := m.verdicts.Verdict(ctx, id)
+	if ctx.Err() == nil {
+		m.known[id] = answer{v, err}
+	}
+	return v, err
+}
+
+func (m *memory) Known(id string) (*verdict.Verdict, bool, error) {
+	a, ok := m.known[id]
+	return a.verdict, ok, a.err
+}
+
 type bundle struct{ current *policy.Bundle }
 
 func (b *bundle) Current() *policy.Bundle { return b.current }
@@ -146,6 +176,8 @@ type fixture struct {
 	runtime *runtime
 	bundle  *bundle
 	events  *events
+	known   *memory
+	log     *logrus.Logger
 	reasons []policy.Reason
 }
 
@@ -156,16 +188,17 @@ func newFixture(t *testing.T, known verdicts, options gate.Options) *fixture {
 			images: map[string]*cri.Image{}, containers: map[string]*cri.ContainerStatusResponse{},
 			sandboxes: map[string]*cri.PodSandboxConfig{"box": {Metadata: &cri.PodSandboxMetadata{Name: "cart", Namespace: "shop", Uid: "u1"}}},
 		},
-		bundle: &bundle{}, events: &events{},
+		bundle: &bundle{}, events: &events{}, known: &memory{known, map[string]answer{}, 0},
 	}
 	for _, name := range []string{"clean", "critical", "high", "unscanned"} {
 		image := &cri.Image{Id: "sha256:" + name, RepoTags: []string{"registry.example.com/" + name + ":1"}}
 		f.runtime.images[image.Id], f.runtime.images[name] = image, image
 	}
 	f.bundle.set(t, policies)
-	options.Log, _ = test.NewNullLogger()
+	f.log, _ = test.NewNullLogger()
+	options.Log = f.log
 	options.Decided = func(_ string, d *policy.Decision, _ time.Duration) { f.reasons = append(f.reasons, d.Reason) }
-	f.Gate = gate.New(f.runtime, known, f.bundle, f.events, options)
+	f.Gate = gate.New(f.runtime, f.known, f.bundle, f.events, options)
 	return f
 }
 
@@ -193,6 +226,9 @@ func (f *fixture) create(t *testing.T, c *cri.ContainerConfig) error {
 
 func (f *fixture) start(t *testing.T, id string) error {
 	t.Helper()
+	if f.StartContainerNow(&cri.StartContainerRequest{ContainerId: id}) {
+		return nil
+	}
 	return f.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: id})
 }
 
@@ -433,4 +469,64 @@ func TestEveryStartThatIsLetPassIsTold(t *testing.T) {
 	require.NoError(t, f.start(t, container1))
 	require.Error(t, f.create(t, config("sha256:critical")))
 	require.Equal(t, []string{"sha256:clean", "sha256:high"}, started)
+}
+
+// What can be answered at once, and what has to go the long way, with the same decision for both.
+func TestAStartAnsweredAtOnceIsTheStartThatWouldHaveBeenAnsweredLater(t *testing.T) {
+	byID, byName := config("sha256:clean"), config("clean")
+	withVolume := config("sha256:clean")
+	withVolume.Mounts = []*cri.Mount{{ContainerPath: "/data", Image: &cri.ImageSpec{Image: "sha256:clean"}}}
+	for name, c := range map[string]struct {
+		config *cri.ContainerConfig
+		change func(*testing.T, *fixture)
+		now    bool
+		code   codes.Code
+	}{
+		"a clean image":                    {config: byID, now: true},
+		"an unscanned image":               {config: config("sha256:unscanned"), now: true},
+		"no bundle":                        {config: byID, change: func(_ *testing.T, f *fixture) { f.bundle.current = nil }, now: true},
+		"an alert":                         {config: config("sha256:high")},
+		"a block":                          {config: config("sha256:critical"), change: func(t *testing.T, f *fixture) { f.bundle.set(t, policies) }, code: codes.PermissionDenied},
+		"policies that nobody asked yet":   {config: byID, change: func(t *testing.T, f *fixture) { f.bundle.set(t, policies) }},
+		"a verdict that is not in memory":  {config: byID, change: func(_ *testing.T, f *fixture) { clear(f.known.known) }},
+		"a source that fails":              {config: byID, change: func(_ *testing.T, f *fixture) { f.known.known["sha256:clean"] = answer{nil, errSource} }},
+		"an image by a name that may move": {config: byName},
+		"an image mounted as a volume":     {config: withVolume},
+		"a container nobody has created":   {config: nil},
+		"a log that tells everything":      {config: byID, change: func(_ *testing.T, f *fixture) { f.log.SetLevel(logrus.DebugLevel) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prepare := func(started *[]string) *fixture {
+				f := newFixture(t, scanned, gate.Options{Started: func(_ time.Time, c *policy.Container) { *started = append(*started, c.Name) }})
+				if c.code != codes.OK {
+					f.bundle.current = nil // or it could not be created
+				}
+				if c.config != nil {
+					require.NoError(t, f.create(t, c.config))
+				}
+				f.runtime.containers[container1] = container(t, "box", "sha256:clean", byID)
+				if c.change != nil {
+					c.change(t, f)
+				}
+				return f
+			}
+			request := &cri.StartContainerRequest{ContainerId: container1}
+			var startedNow, startedLater []string
+			at, later := prepare(&startedNow), prepare(&startedLater)
+			reasons, asked := len(at.reasons), at.known.asked
+			require.Equal(t, c.now, at.StartContainerNow(request))
+			if !c.now {
+				require.Len(t, at.reasons, reasons, "what was not answered was not decided either")
+				require.Empty(t, startedNow)
+				require.Equal(t, c.code, status.Code(at.StartContainer(t.Context(), request)))
+			} else {
+				require.Equal(t, asked, at.known.asked, "nobody was asked")
+			}
+			require.Equal(t, c.code, status.Code(later.StartContainer(t.Context(), request)))
+			require.Equal(t, later.reasons, at.reasons)
+			require.Equal(t, later.events.list, at.events.list)
+			require.Equal(t, startedLater, startedNow)
+			require.False(t, at.StartContainerNow(request), "a container starts once")
+		})
+	}
 }

@@ -107,6 +107,53 @@ type Exempted struct {
 	Omitted   int        // how much more evidence there is
 }
 
+// Pieces counts the evidence that d lists, exempted evidence too.
+func (d *Decision) Pieces() int {
+	pieces := 0
+	for i := range d.Matches {
+		pieces += len(d.Matches[i].Evidence)
+	}
+	for i := range d.Exempted {
+		pieces += len(d.Exempted[i].Evidence)
+	}
+	return pieces
+}
+
+// Detach returns a copy of d for keeping. d itself keeps the whole verdicts in memory that its evidence
+// is part of.
+func (d *Decision) Detach() *Decision {
+	detached := *d
+	detached.Matches = slices.Clone(d.Matches)
+	for i := range detached.Matches {
+		detached.Matches[i].Evidence = detach(detached.Matches[i].Evidence)
+	}
+	detached.Exempted = slices.Clone(d.Exempted)
+	for i := range detached.Exempted {
+		detached.Exempted[i].Evidence = detach(detached.Exempted[i].Evidence)
+	}
+	return &detached
+}
+
+func detach(list []Evidence) []Evidence {
+	detached := slices.Clone(list)
+	for i := range detached {
+		e := &detached[i]
+		switch {
+		case e.Vulnerability != nil:
+			v := *e.Vulnerability
+			v.Aliases, v.Labels, v.CWEs = slices.Clone(v.Aliases), slices.Clone(v.Labels), slices.Clone(v.CWEs)
+			e.Vulnerability = &v
+		case e.Malware != nil:
+			m := *e.Malware
+			e.Malware = &m
+		case e.Secret != nil:
+			s := *e.Secret
+			e.Secret = &s
+		}
+	}
+	return detached
+}
+
 // Knowledge is what is known of an image's risk at the moment of deciding.
 type Knowledge struct {
 	Verdict *verdict.Verdict // nil when the image is unscanned or its verdict could not be had

@@ -22,10 +22,13 @@ import (
 type Gate interface {
 	CreateContainer(ctx context.Context, request *cri.CreateContainerRequest) (created func(containerID string), err error)
 	StartContainer(ctx context.Context, request *cri.StartContainerRequest) error
+	// StartContainerNow says whether StartContainer would let the container start without having to
+	// wait, and counts as its call if so. It never waits.
+	StartContainerNow(request *cri.StartContainerRequest) bool
 	RunPodSandbox(ctx context.Context, request *cri.RunPodSandboxRequest) (ran func(sandboxID string), err error)
 }
 
-// Guard is the wire.Guard and wire.Observer of the Container Runtime Interface.
+// Guard is the wire.Guard, wire.Observer and wire.Prompt of the Container Runtime Interface.
 type Guard struct {
 	gate   Gate
 	images Images
@@ -35,6 +38,7 @@ type Guard struct {
 var (
 	_ wire.Guard    = (*Guard)(nil)
 	_ wire.Observer = (*Guard)(nil)
+	_ wire.Prompt   = (*Guard)(nil)
 )
 
 // NewGuard makes a guard that asks gate, and tells images which ones are about to be needed.
@@ -55,15 +59,20 @@ var methods = map[string]check{
 }
 
 func lookup(method string) (check, bool) {
+	c, ok := methods[nameOf(method)]
+	return c, ok
+}
+
+// nameOf is the method's own name, "" when it is of no service that carries guarded methods.
+func nameOf(method string) string {
 	// Without the slash the name is not valid, but there are servers that take it.
 	method = strings.TrimPrefix(method, "/")
 	for _, service := range services {
 		if name, ok := strings.CutPrefix(method, service); ok {
-			c, ok := methods[name]
-			return c, ok
+			return name
 		}
 	}
-	return nil, false
+	return ""
 }
 
 // Guards says whether calls of method are shown to Check.
@@ -92,6 +101,16 @@ func (g *Guard) Check(ctx context.Context, method string, request []byte) (answe
 		defer g.survive(method, func() {})
 		learn(response)
 	}, nil
+}
+
+// CheckNow lets a container start at once if the gate needs only its memory to say so. Creating one
+// takes a question to the runtime, which image its name stands for.
+func (g *Guard) CheckNow(method string, request []byte) (_ func([]byte), ok bool) {
+	if nameOf(method) != "StartContainer" {
+		return nil, false
+	}
+	defer g.survive(method, func() { ok = false })
+	return nil, g.startContainerNow(request)
 }
 
 // survive ends a panic, says so, and calls then. It must be deferred itself.

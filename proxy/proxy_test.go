@@ -29,6 +29,7 @@ type gate struct {
 	ran     string
 	seen    []string
 	panics  bool
+	now     bool
 }
 
 func (g *gate) ImageSeen(id string) { g.seen = append(g.seen, id) }
@@ -44,6 +45,14 @@ func (g *gate) CreateContainer(_ context.Context, request *cri.CreateContainerRe
 func (g *gate) StartContainer(_ context.Context, request *cri.StartContainerRequest) error {
 	g.start = request
 	return nil
+}
+
+func (g *gate) StartContainerNow(request *cri.StartContainerRequest) bool {
+	if g.panics {
+		panic("boom")
+	}
+	g.start = request
+	return g.now
 }
 
 func (g *gate) RunPodSandbox(_ context.Context, request *cri.RunPodSandboxRequest) (func(string), error) {
@@ -186,6 +195,34 @@ func TestAPanicRefusesOneRequestAndIsLogged(t *testing.T) {
 	require.Equal(t, codes.Internal, status.Code(err))
 	require.Equal(t, logrus.ErrorLevel, hook.LastEntry().Level)
 	require.Contains(t, hook.LastEntry().Data["stack"], "CreateContainer")
+}
+
+const startContainer = "/runtime.v1.RuntimeService/StartContainer"
+
+func TestOnlyAStartIsEverAnsweredAtOnce(t *testing.T) {
+	log, _ := test.NewNullLogger()
+	g := &gate{now: true}
+	guard := proxy.NewGuard(g, g, log)
+	start := marshal(t, &cri.StartContainerRequest{ContainerId: "c1"})
+	for method, want := range map[string]bool{
+		startContainer: true,
+		"runtime.v1.RuntimeService/StartContainer":        true,
+		"/runtime.v1alpha2.RuntimeService/StartContainer": true,
+		createContainer: false,
+		"/runtime.v1.RuntimeService/RunPodSandbox": false,
+		"/runtime.v1.ImageService/StartContainer":  false,
+	} {
+		answered, ok := guard.CheckNow(method, start)
+		require.Equal(t, want, ok, method)
+		require.Nil(t, answered)
+	}
+	for name, raw := range map[string][]byte{"unreadable": []byte("\xff"), "large": append(start, marshal(t, &cri.StartContainerRequest{ContainerId: strings.Repeat("c", 2000)})...)} {
+		_, ok := guard.CheckNow(startContainer, raw)
+		require.False(t, ok, name)
+	}
+	g.panics = true
+	_, ok := guard.CheckNow(startContainer, start)
+	require.False(t, ok)
 }
 
 func FuzzCreateContainerIsReadAsTheRuntimeReadsIt(f *testing.F) {

@@ -3,53 +3,14 @@ package scanner_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	scanner "portcullis/scanner-client"
 	"portcullis/scanner-client/scannertest"
-	"portcullis/scanner-client/verdict"
 )
-
-// fleet is a source of images as clusters hold them: 60 base images with 120 findings each, in front of
-// them 400 application stacks with 70, and 10 findings that no other image has. own is how many of the
-// latter.
-type fleet struct{ own int }
-
-func (f fleet) Verdict(_ context.Context, image scanner.Image) (*verdict.Verdict, error) {
-	var n int
-	if _, err := fmt.Sscanf(image.ID, "sha256:%x", &n); err != nil {
-		return nil, err
-	}
-	v := scannertest.Verdict(n, 1)
-	add := func(stack string, seed, count int) {
-		r := rand.New(rand.NewPCG(uint64(seed), 7))
-		for range count {
-			v.Vulnerabilities = append(v.Vulnerabilities, vulnerability(stack, r))
-		}
-	}
-	shared := 190 - f.own + 10
-	add("base", n%60, shared*12/19)
-	add("stack", 1000+n%400, shared-shared*12/19)
-	add(fmt.Sprintf("own-%d", n), 100_000+n, f.own)
-	return v, nil
-}
-
-func vulnerability(stack string, r *rand.Rand) verdict.Vulnerability {
-	id := 10_000 + r.IntN(40_000)
-	return verdict.Vulnerability{
-		ID: fmt.Sprintf("CVE-20%d-%d", 15+r.IntN(11), id), Severity: verdict.Severity(1 + r.IntN(5)),
-		Aliases: []string{fmt.Sprintf("GHSA-%04x-%04x-%04x", r.IntN(1<<16), r.IntN(1<<16), r.IntN(1<<16))},
-		Package: fmt.Sprintf("lib%s-%d", stack, r.IntN(500)), Version: fmt.Sprintf("%d.%d.%d-1ubuntu0.%d", r.IntN(9), r.IntN(30), r.IntN(9), r.IntN(9)),
-		FixedVersion: fmt.Sprintf("%d.%d.%d-1ubuntu0.%d", r.IntN(9), r.IntN(30), r.IntN(9), r.IntN(9)),
-		Type:         "deb", CWEs: []int{r.IntN(1400)}, Labels: []string{"fixable", "network", "os-package"},
-		PublishedAt: time.Unix(1_500_000_000+int64(id)*3600, 0).UTC(),
-	}
-}
 
 func heap() int {
 	runtime.GC()
@@ -60,7 +21,7 @@ func heap() int {
 }
 
 // filled returns a cache that was asked for count images, and the memory that it takes.
-func filled(t testing.TB, f fleet, count int, options scanner.CacheOptions) (cache *scanner.Cache, bytes int) {
+func filled(t testing.TB, f scannertest.Fleet, count int, options scanner.CacheOptions) (cache *scanner.Cache, bytes int) {
 	before := heap()
 	cache = newCache(t, f, options)
 	for n := range count {
@@ -75,7 +36,7 @@ func BenchmarkMemoryOf10000Verdicts(b *testing.B) {
 	for _, own := range []int{0, 10, 200} {
 		b.Run(fmt.Sprintf("own=%d", own), func(b *testing.B) {
 			for b.Loop() {
-				cache, bytes := filled(b, fleet{own}, 10_000, scanner.CacheOptions{Images: namer{}})
+				cache, bytes := filled(b, scannertest.Fleet{Own: own}, 10_000, scanner.CacheOptions{Images: namer{}})
 				stats := cache.Stats()
 				b.ReportMetric(float64(bytes)/(1<<20), "MiB")
 				b.ReportMetric(float64(stats.Bytes)/(1<<20), "estimated-MiB")
@@ -97,14 +58,14 @@ func (namer) Image(_ context.Context, id string) (scanner.Image, error) {
 
 func TestTheEstimateOfMemoryIsNotTooLow(t *testing.T) {
 	for _, own := range []int{0, 200} {
-		cache, bytes := filled(t, fleet{own}, 300, scanner.CacheOptions{Open: 1, Images: namer{}})
+		cache, bytes := filled(t, scannertest.Fleet{Own: own}, 300, scanner.CacheOptions{Open: 1, Images: namer{}})
 		require.Less(t, float64(bytes), 1.25*float64(cache.Stats().Bytes)+1<<20, "own=%d", own)
 	}
 }
 
 // The bar: under 500 ns, no allocation.
 func BenchmarkCacheHit(b *testing.B) {
-	cache, _ := filled(b, fleet{10}, 40, scanner.CacheOptions{})
+	cache, _ := filled(b, scannertest.Fleet{Own: 10}, 40, scanner.CacheOptions{})
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		if _, err := cache.Verdict(b.Context(), ids[n%40]); err != nil {
@@ -114,7 +75,7 @@ func BenchmarkCacheHit(b *testing.B) {
 }
 
 func BenchmarkCacheHitInParallel(b *testing.B) {
-	cache, _ := filled(b, fleet{10}, 40, scanner.CacheOptions{})
+	cache, _ := filled(b, scannertest.Fleet{Own: 10}, 40, scanner.CacheOptions{})
 	b.ReportAllocs()
 	b.RunParallel(func(p *testing.PB) {
 		for n := 0; p.Next(); n++ {
@@ -127,7 +88,7 @@ func BenchmarkCacheHitInParallel(b *testing.B) {
 
 // A hit whose verdict has to be unpacked first.
 func BenchmarkCacheHitPacked(b *testing.B) {
-	cache, _ := filled(b, fleet{10}, 40, scanner.CacheOptions{Open: 1})
+	cache, _ := filled(b, scannertest.Fleet{Own: 10}, 40, scanner.CacheOptions{Open: 1})
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		if _, err := cache.Verdict(b.Context(), ids[n%40]); err != nil {
@@ -144,7 +105,7 @@ var ids = func() (ids [40]string) {
 }()
 
 func BenchmarkSnapshotOf10000Verdicts(b *testing.B) {
-	cache, _ := filled(b, fleet{10}, 10_000, scanner.CacheOptions{})
+	cache, _ := filled(b, scannertest.Fleet{Own: 10}, 10_000, scanner.CacheOptions{})
 	path := b.TempDir() + "/verdicts"
 	b.Run("save", func(b *testing.B) {
 		for b.Loop() {
@@ -153,7 +114,7 @@ func BenchmarkSnapshotOf10000Verdicts(b *testing.B) {
 	})
 	b.Run("restore", func(b *testing.B) {
 		for b.Loop() {
-			restored := newCache(b, fleet{}, scanner.CacheOptions{})
+			restored := newCache(b, scannertest.Fleet{}, scanner.CacheOptions{})
 			_, err := restored.Restore(path)
 			require.NoError(b, err)
 		}
@@ -161,6 +122,6 @@ func BenchmarkSnapshotOf10000Verdicts(b *testing.B) {
 }
 
 func TestABenchmarkedCacheHitAllocatesNothing(t *testing.T) {
-	cache, _ := filled(t, fleet{10}, 40, scanner.CacheOptions{})
+	cache, _ := filled(t, scannertest.Fleet{Own: 10}, 40, scanner.CacheOptions{})
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = cache.Verdict(t.Context(), ids[7]) }))
 }

@@ -164,6 +164,23 @@ func (c *Cache) Verdict(ctx context.Context, imageID string) (*verdict.Verdict, 
 	}
 }
 
+// Known returns what Verdict would, if that is ready for use; known is false when it is not, and also
+// when others use the cache at the moment. It never waits.
+func (c *Cache) Known(imageID string) (v *verdict.Verdict, known bool, err error) {
+	if !c.mu.TryLock() {
+		return nil, false, nil
+	}
+	defer c.mu.Unlock()
+	if e := c.fresh(imageID); e == nil || e.packed != nil && c.open.get(imageID) == nil {
+		return nil, false, nil
+	}
+	recalled, known := c.recall(imageID)
+	if known {
+		c.stats.Hits++
+	}
+	return recalled.verdict, known, recalled.err
+}
+
 // answer is what Verdict returns.
 type answer struct {
 	verdict *verdict.Verdict

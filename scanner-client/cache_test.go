@@ -583,3 +583,36 @@ func TestAClosedCacheEndsItsLookupsAndAnswersFromMemory(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+func TestKnownIsWhatVerdictWouldSayWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := scannertest.NewSource(scannertest.Verdict(1, 1), scannertest.Verdict(3, 1))
+		c := newCache(t, source, scanner.CacheOptions{Open: 1})
+		_, known, _ := c.Known(scannertest.ImageID(1))
+		require.False(t, known, "nobody has asked for it")
+		require.Zero(t, c.Stats().Lookups, "and it is not looked up")
+		want, err := c.Verdict(t.Context(), scannertest.ImageID(1))
+		require.NoError(t, err)
+		v, known, err := c.Known(scannertest.ImageID(1))
+		require.True(t, known)
+		require.NoError(t, err)
+		require.Same(t, want, v)
+		require.Equal(t, uint64(1), c.Stats().Hits)
+
+		_, err = c.Verdict(t.Context(), scannertest.ImageID(2))
+		require.ErrorIs(t, err, scanner.ErrUnscanned)
+		_, known, err = c.Known(scannertest.ImageID(2))
+		require.True(t, known)
+		require.ErrorIs(t, err, scanner.ErrUnscanned)
+
+		_, err = c.Verdict(t.Context(), scannertest.ImageID(3))
+		require.NoError(t, err)
+		_, known, _ = c.Known(scannertest.ImageID(1))
+		require.False(t, known, "it would have to be unpacked")
+		_, known, _ = c.Known(scannertest.ImageID(3))
+		require.True(t, known)
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // synctest's clock
+		_, known, _ = c.Known(scannertest.ImageID(3))
+		require.False(t, known, "it is not believed any more")
+	})
+}

@@ -36,6 +36,7 @@ func (s *Service) CSV(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	defer func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
 	out := csv.NewWriter(w)
 	var after *store.EventPosition
 	for begun := false; ; begun = true {

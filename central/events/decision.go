@@ -55,7 +55,7 @@ func decision(folded *portcullisv1.FoldedDecision, now time.Time) (store.Decisio
 	if evidence.Template == "" && len(evidence.Matches) > 0 {
 		evidence.Template = policy.Printable(evidence.GetMatches()[0].GetFields()["Template"].GetStringValue())
 	}
-	d.Template, d.Findings = evidence.GetTemplate(), findings(evidence)
+	d.Template, d.Findings = evidence.GetTemplate(), func() []string { return findings(evidence) }
 	var err error
 	d.Evidence, err = proto.MarshalOptions{Deterministic: true}.Marshal(evidence)
 	return d, err

@@ -181,7 +181,7 @@ func TestDaysBeginAtMidnightOfTheZone(t *testing.T) {
 			}
 			require.EqualValues(t, 1, overview.GetBlocked())
 		}
-		hits, err := f.Hits(ctx, noon.Add(-7*24*time.Hour))
+		hits, err := f.PolicyHits(ctx, []string{"no criticals", "another"}, noon.Add(-7*24*time.Hour))
 		require.NoError(t, err)
 		require.Equal(t, map[string]store.EventTotals{"no criticals": {Blocked: 1}}, hits)
 	})

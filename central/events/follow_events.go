@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -91,7 +92,7 @@ func (f *follower) take(ctx context.Context) (events []store.Event, err error) {
 	seen := map[string]bool{}
 	var ids []string
 	for _, payload := range slices.Backward(payloads) {
-		for _, id := range splitIDs(payload) {
+		for _, id := range strings.Split(payload, ",") {
 			if !seen[id] && len(ids) < maxFollowed {
 				seen[id] = true
 				ids = append(ids, id)

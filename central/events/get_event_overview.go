@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"strings"
 	"time"
 	_ "time/tzdata" // a container without zone files knows them, too
 
@@ -59,14 +58,11 @@ func (s *Service) GetEventOverview(ctx context.Context, r *portcullisv1.GetEvent
 	return response, nil
 }
 
-// Hits counts the decisions of each policy since then, for lists of policies.
-func (s *Service) Hits(ctx context.Context, since time.Time) (hits map[string]store.EventTotals, err error) {
+// PolicyHits counts the decisions of each of the policies since then.
+func (s *Service) PolicyHits(ctx context.Context, policies []string, since time.Time) (hits map[string]store.EventTotals, err error) {
 	err = s.store.Read(ctx, func(tx *store.Tx) error {
-		hits, err = tx.PolicyHits(ctx, since)
+		hits, err = tx.PolicyHits(ctx, policies, since)
 		return err
 	})
 	return hits, err
 }
-
-// splitIDs reads a payload of store.EventsTopic.
-func splitIDs(payload string) []string { return strings.Split(payload, ",") }

@@ -29,8 +29,9 @@ type Decision struct {
 	Revision  string // of the bundle
 	// Evidence is the rest of the event, encoded: what all decisions of one policy on one image share.
 	Evidence []byte
-	// Findings are what the evidence is searched by.
-	Findings []string
+	// Findings are what the evidence is searched by. They are asked for only where the evidence is new;
+	// nil has none.
+	Findings func() []string
 
 	Count       int64
 	First, Last time.Time
@@ -245,9 +246,10 @@ func (tx *Tx) putEvidence(ctx context.Context, now time.Time, folds []*fold) err
 	var rows, findings [][]any
 	for _, id := range missing {
 		rows = append(rows, []any{id[:], append([]byte{}, distinct[id].Evidence...), Micros(now)}) // nil would be NULL
-		words := slices.Clone(distinct[id].Findings)
-		slices.Sort(words)
-		for _, word := range slices.Compact(words) {
+		if distinct[id].Findings == nil {
+			continue
+		}
+		for _, word := range distinct[id].Findings() {
 			findings = append(findings, []any{strings.ToLower(word), id[:]})
 		}
 	}

@@ -306,22 +306,29 @@ func (tx *Tx) Trend(ctx context.Context, from time.Time) (totals EventTotals, tr
 	return totals, trend, err
 }
 
-// PolicyHits counts the decisions of each policy since the full hour before from.
-func (tx *Tx) PolicyHits(ctx context.Context, from time.Time) (map[string]EventTotals, error) {
+// PolicyHits counts the decisions of each of the policies since the full hour before from.
+func (tx *Tx) PolicyHits(ctx context.Context, policies []string, from time.Time) (map[string]EventTotals, error) {
 	type hit struct {
 		policy string
-		row    trendRow
+		action int
+		count  int64
 	}
-	rows, err := collect(ctx, tx, func(row scanner) (h hit, err error) {
-		err = row.Scan(&h.policy, &h.row.action, &h.row.count)
-		return h, err
-	}, "SELECT policy, action, CAST(SUM(count) AS BIGINT) FROM event_policy_hits WHERE hour >= $1 GROUP BY policy, action", from.Unix()/hitSeconds)
 	hits := map[string]EventTotals{}
-	for _, h := range rows {
-		totals := hits[h.policy]
-		totals.add(h.row.action, h.row.count)
-		hits[h.policy] = totals
-	}
+	err := inChunks(policies, func(some []string) error {
+		w := &where{}
+		w.in("policy", anys(some))
+		w.add("hour >= " + w.arg(from.Unix()/hitSeconds))
+		rows, err := collect(ctx, tx, func(row scanner) (h hit, err error) {
+			err = row.Scan(&h.policy, &h.action, &h.count)
+			return h, err
+		}, "SELECT policy, action, CAST(SUM(count) AS BIGINT) FROM event_policy_hits"+w.sql()+" GROUP BY policy, action", w.args...)
+		for _, h := range rows {
+			totals := hits[h.policy]
+			totals.add(h.action, h.count)
+			hits[h.policy] = totals
+		}
+		return err
+	})
 	return hits, err
 }
 

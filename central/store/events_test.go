@@ -23,13 +23,15 @@ func decided(pod string, more func(d *store.Decision)) store.Decision {
 	d := store.Decision{
 		Action: 2, Severity: 6, Template: "RiskyImage", Policy: "p", Namespace: "shop", Pod: pod, PodUID: "uid-" + pod, Container: "c",
 		Image: "docker.io/library/nginx:1", ImageID: "sha256:1", Registry: "docker.io", Operation: "CreateContainer", Revision: "1",
-		Evidence: []byte("evidence"), Findings: []string{"CVE-2021-44228"}, Count: 1, First: noon, Last: noon,
+		Evidence: []byte("evidence"), Findings: words("CVE-2021-44228"), Count: 1, First: noon, Last: noon,
 	}
 	if more != nil {
 		more(&d)
 	}
 	return d
 }
+
+func words(all ...string) func() []string { return func() []string { return all } }
 
 func node(id string) store.EventNode {
 	return store.EventNode{ID: id, Name: "name-" + id, Cluster: "east", Addresses: []string{"10.0.0.1", "fd00::1"}}
@@ -91,7 +93,7 @@ func TestAnEventIsReadAsItWasDecided(t *testing.T) {
 func TestRepeatsFoldAndTheNewestEvidenceStays(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		late := decided("a", func(d *store.Decision) {
-			d.Count, d.Last, d.Revision, d.Severity, d.Evidence, d.Findings = 3, noon.Add(time.Hour), "2", 5, []byte("newer"), []string{"CVE-2"}
+			d.Count, d.Last, d.Revision, d.Severity, d.Evidence, d.Findings = 3, noon.Add(time.Hour), "2", 5, []byte("newer"), words("CVE-2")
 		})
 		early := decided("a", func(d *store.Decision) {
 			d.First, d.Last = noon.Add(-2*time.Hour), noon.Add(-time.Hour)
@@ -202,7 +204,7 @@ func TestEventsAreFilteredByEverything(t *testing.T) {
 		other := decided("Web-2%_", func(d *store.Decision) {
 			*d = store.Decision{
 				Action: 1, Severity: 3, Template: "PrivilegedStart", Policy: "q", Namespace: "kube", Pod: d.Pod, PodUID: "u", PodAddress: "10.1.1.1", Container: "Init",
-				Image: "Example.com/Team/tool:2", ImageID: "sha256:2", Findings: []string{"SYS_ADMIN"}, Evidence: []byte("x"), Count: 9, First: noon, Last: noon.Add(time.Minute),
+				Image: "Example.com/Team/tool:2", ImageID: "sha256:2", Findings: words("SYS_ADMIN"), Evidence: []byte("x"), Count: 9, First: noon, Last: noon.Add(time.Minute),
 			}
 		})
 		add(t, s, batch(0, 1, decided("web-1", nil)))
@@ -286,7 +288,7 @@ func TestTrendAndHitsAreByTime(t *testing.T) {
 				{Start: noon, EventTotals: store.EventTotals{Alerted: 8}},
 				{Start: noon.Add(15 * time.Minute), EventTotals: store.EventTotals{Blocked: 2}},
 			}, trend)
-			hits, err := tx.PolicyHits(ctx, noon)
+			hits, err := tx.PolicyHits(ctx, []string{"p", "q"}, noon)
 			require.Equal(t, map[string]store.EventTotals{"p": {Alerted: 8, Blocked: 2}}, hits)
 			return err
 		}))
@@ -298,7 +300,7 @@ func TestWhatIsOldIsSweptAndWhatIsUsedStays(t *testing.T) {
 		old := func(pod string) store.Decision {
 			return decided(pod, func(d *store.Decision) {
 				d.First, d.Last = noon.Add(-200*24*time.Hour), noon.Add(-200*24*time.Hour)
-				d.Image, d.Evidence, d.Findings = "old", []byte("old"), []string{"old"}
+				d.Image, d.Evidence, d.Findings = "old", []byte("old"), words("old")
 			})
 		}
 		add(t, s, batch(0, 3, old("a"), old("b"), decided("b", nil)))

@@ -50,8 +50,8 @@ func (p presentImages) KnownImage(ctx context.Context, id string) (policy.Image,
 // policyHits tells policies how often they matched.
 type policyHits struct{ events *events.Service }
 
-func (h policyHits) PolicyHits(ctx context.Context, _ []string, since time.Time) (map[string]policies.Hits, error) {
-	counted, err := h.events.Hits(ctx, since)
+func (h policyHits) PolicyHits(ctx context.Context, names []string, since time.Time) (map[string]policies.Hits, error) {
+	counted, err := h.events.PolicyHits(ctx, names, since)
 	if err != nil {
 		return nil, err
 	}

@@ -183,7 +183,7 @@ func TestEveryAnswerTellsBrowsersToBeCareful(t *testing.T) {
 		require.Equal(t, "no-store", response.Header.Get("Cache-Control"), path)
 	}
 	response, body := c.get(c.url + "/")
-	require.Contains(t, body, "has no console")
+	require.Contains(t, body, "<title>Portcullis")
 	require.Contains(t, response.Header.Get("Content-Security-Policy"), "default-src 'none'")
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,6 +216,7 @@ func (n *Node) Start() error {
 		n.tasks.Go(func() { watch.Run(n.ctx, folder.path, n.log, func() { n.refresh(folder) }) })
 	}
 	n.tasks.Go(func() { n.warm(func(scanner.Image) bool { return true }) })
+	n.tasks.Go(debug.FreeOSMemory) // reading what was kept has left as much garbage again
 	n.tasks.Go(n.snapshotNowAndThen)
 	n.connect()
 	n.onStop(func() error { n.cancel(); n.tasks.Wait(); return nil })

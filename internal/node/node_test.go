@@ -120,7 +120,7 @@ func (d *daemon) run(t *testing.T) {
 	t.Cleanup(func() { connection.Close(); require.NoError(t, n.Stop()) })
 }
 
-func (d *daemon) write(t *testing.T, name, content string) {
+func (d *daemon) write(t testing.TB, name, content string) {
 	t.Helper()
 	path := filepath.Join(d.dir, name)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))

@@ -41,6 +41,14 @@ type soakRuntime struct {
 	created *atomic.Int64
 }
 
+func newSoakRuntime() soakRuntime {
+	list := &cri.ListContainersResponse{}
+	for i := range 110 {
+		list.Containers = append(list.Containers, &cri.Container{Id: fmt.Sprintf("%064d", i), Annotations: map[string]string{"a": strings.Repeat("x", 800)}})
+	}
+	return soakRuntime{list: list, created: new(atomic.Int64)}
+}
+
 func (s soakRuntime) ListContainers(context.Context, *cri.ListContainersRequest) (*cri.ListContainersResponse, error) {
 	return s.list, nil
 }
@@ -76,6 +84,7 @@ type soak struct {
 	socket  string
 	runtime string
 	metrics string
+	pid     int              // of the daemon
 	calls   [17]atomic.Int64 // by status code
 }
 
@@ -109,7 +118,7 @@ func TestSoak(t *testing.T) {
 	})
 }
 
-func newSoak(t *testing.T) *soak {
+func newSoak(t testing.TB) *soak {
 	t.Helper()
 	dir := t.TempDir()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -134,29 +143,28 @@ log: {level: warning}
 
 var riskyID = "sha256:" + strings.Repeat("b", 64)
 
-// daemon runs the built daemon until the test ends.
-func (s *soak) daemon(t *testing.T) {
+// daemon runs the built daemon until the test ends, or end is called.
+func (s *soak) daemon(t testing.TB) (end func()) {
 	t.Helper()
 	log := &strings.Builder{}
 	command := exec.Command("../../bin/portcullisd", "--config", s.config)
 	command.Stderr = log
 	require.NoError(t, command.Start(), "make build")
-	t.Cleanup(func() {
+	s.pid = command.Process.Pid
+	end = sync.OnceFunc(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
 		require.NoError(t, command.Wait(), log.String())
 		if t.Failed() {
 			t.Log(log.String())
 		}
 	})
+	t.Cleanup(end)
+	return end
 }
 
 // restarts lets a runtime serve and restarts it now and then.
 func (s *soak) restarts(ctx context.Context, t *testing.T) {
-	var created atomic.Int64
-	list := &cri.ListContainersResponse{}
-	for i := range 110 {
-		list.Containers = append(list.Containers, &cri.Container{Id: fmt.Sprintf("%064d", i), Annotations: map[string]string{"a": strings.Repeat("x", 800)}})
-	}
+	runtime := newSoakRuntime()
 	for ctx.Err() == nil {
 		_ = os.Remove(s.runtime)
 		listener, err := net.Listen("unix", s.runtime)
@@ -165,8 +173,8 @@ func (s *soak) restarts(ctx context.Context, t *testing.T) {
 			return
 		}
 		server := grpc.NewServer()
-		cri.RegisterRuntimeServiceServer(server, soakRuntime{list: list, created: &created})
-		cri.RegisterImageServiceServer(server, soakRuntime{})
+		cri.RegisterRuntimeServiceServer(server, runtime)
+		cri.RegisterImageServiceServer(server, runtime)
 		stop := time.AfterFunc(soakRestarts, server.Stop)
 		undo := context.AfterFunc(ctx, server.Stop)
 		_ = server.Serve(listener) // until it is stopped
@@ -241,6 +249,17 @@ type sample struct{ memory, descriptors, goroutines float64 }
 
 func (s *soak) sample(t *testing.T) sample {
 	t.Helper()
+	values := s.values(t)
+	return sample{values["process_resident_memory_bytes"], values["process_open_fds"], values["go_goroutines"]}
+}
+
+func (s *soak) metric(t testing.TB, name string) float64 {
+	t.Helper()
+	return s.values(t)[name]
+}
+
+func (s *soak) values(t testing.TB) map[string]float64 {
+	t.Helper()
 	response, err := http.Get("http://" + s.metrics + "/metrics")
 	require.NoError(t, err)
 	defer response.Body.Close()
@@ -250,10 +269,10 @@ func (s *soak) sample(t *testing.T) sample {
 			values[name], _ = strconv.ParseFloat(value, 64) // comments are none
 		}
 	}
-	return sample{values["process_resident_memory_bytes"], values["process_open_fds"], values["go_goroutines"]}
+	return values
 }
 
-func (s *soak) ready(t *testing.T) {
+func (s *soak) ready(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		response, err := http.Get("http://" + s.metrics + "/readyz")

@@ -53,6 +53,7 @@ func (n *Node) openVerdicts() error {
 		n.forgetMissed(folder)
 	}
 	n.log.WithField("verdicts", restored).Debug("verdicts restored")
+	n.collectInTime()
 	n.onStop(n.snapshot)
 	return nil
 }
@@ -122,6 +123,7 @@ func (n *Node) snapshotNowAndThen() {
 		case <-n.ctx.Done():
 			return
 		case <-ticker.C:
+			n.collectInTime()
 			if err := n.snapshot(); err != nil {
 				n.log.WithError(err).Error("state folder")
 			}

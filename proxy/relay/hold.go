@@ -49,13 +49,7 @@ func (l *link) withhold(st *stream, f *frame, payload []byte) {
 	case l.draining && st.movable():
 		l.postpone(st)
 	case st.clientEnded:
-		l.work.Add(1)
-		l.up.batch.asked = true
-		select {
-		case <-l.decided: // on an earlier one
-		default:
-		}
-		go l.decide(st, h)
+		l.up.batch.asked = append(l.up.batch.asked, request{st, h})
 	default:
 		l.offer(st)
 	}
@@ -72,16 +66,32 @@ func (l *link) offer(st *stream) {
 	}
 }
 
-// decide asks the guard and carries out what it says, unless the call has ended meanwhile.
-func (l *link) decide(st *stream, h *hold) {
-	defer l.work.Done()
-	defer func() {
-		select {
-		case l.decided <- struct{}{}:
-		default:
+// request is a guarded request that is whole.
+type request struct {
+	stream *stream
+	hold   *hold
+}
+
+// ask asks the guard about requests. What it allows at once goes along with the headers, and no
+// goroutine has to be woken for it.
+func (l *link) ask(requests []request) {
+	for _, q := range requests {
+		if l.relay.prompt != nil {
+			if answered, ok := l.relay.prompt.CheckNow(q.stream.method, q.hold.message.body()); ok {
+				l.decided(q, answered, nil)
+				continue
+			}
 		}
-	}()
-	answered, err := l.relay.guard.Check(h.ctx, st.method, h.message.body())
+		l.work.Go(func() {
+			answered, err := l.relay.guard.Check(q.hold.ctx, q.stream.method, q.hold.message.body())
+			l.decided(q, answered, err)
+		})
+	}
+}
+
+// decided carries out what the guard says, unless the call has ended meanwhile.
+func (l *link) decided(q request, answered func([]byte), err error) {
+	st, h := q.stream, q.hold
 	if err == nil {
 		err = h.ctx.Err() // nobody waits for it any more
 	}

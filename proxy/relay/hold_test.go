@@ -43,6 +43,43 @@ func TestGuardedMessageWaitsAndNothingElseDoes(t *testing.T) {
 	})
 }
 
+func TestWhatIsAllowedAtOnceGoesOnAndTheRestWaits(t *testing.T) {
+	inBubble(t, Options{}, func(s *setup) {
+		s.judge.now = func(request []byte) bool { return string(request) == "known" }
+		s.client.call(1, create)
+		s.client.data(1, true, prefixed([]byte("known")))
+		require.Equal(t, []string{"HEADERS 1 :path=" + create, "DATA 1 10 end"}, s.runtime.got())
+		s.notAsked()
+		s.runtime.ok(1, []byte("id"))
+		synctest.Wait()
+		require.Equal(t, []string{"id"}, s.judge.answers)
+
+		s.client.call(3, create)
+		s.client.data(3, true, prefixed([]byte("new")))
+		require.Equal(t, []string{"HEADERS 3 :path=" + create}, s.runtime.got())
+		s.asked().answer <- errNo
+		require.Equal(t, []string{"RST_STREAM 3 8"}, s.runtime.got())
+	})
+}
+
+func TestAnAllowedCallThatHasEndedMeanwhileDoesNotGoOn(t *testing.T) {
+	inBubble(t, Options{}, func(s *setup) {
+		decide := make(chan struct{})
+		s.judge.now = func([]byte) bool {
+			<-decide
+			return true
+		}
+		s.client.call(1, create)
+		s.client.data(1, true, prefixed([]byte("image")))
+		synctest.Wait()
+		s.runtime.open(1, true, ":status", "200", "grpc-status", "8")
+		synctest.Wait()
+		close(decide)
+		require.Equal(t, []string{"HEADERS 1 :path=" + create, "RST_STREAM 1 8"}, s.runtime.got())
+		require.Equal(t, []string{"HEADERS 1 grpc-status=8 end", "WINDOW_UPDATE 0 10"}, s.client.got())
+	})
+}
+
 func TestRefusedCallIsResetAtTheRuntimeAndAnsweredToTheClient(t *testing.T) {
 	inBubble(t, Options{}, func(s *setup) {
 		s.client.call(1, create)

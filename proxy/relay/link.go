@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -21,9 +20,6 @@ const (
 	maxUnacknowledged = 100
 	// silence is how long the runtime may leave a call without a sign of life before it is doubted.
 	silence = 2 * time.Second
-	// together is how often a pump lets others run for a decision that may be about to come. One write
-	// of headers and message costs half of two.
-	together = 20
 )
 
 // barrier marks our own PING among the client's and the runtime's.
@@ -49,9 +45,8 @@ type link struct {
 
 	window        connectionWindow
 	sending       []*stream // allowed, and waiting for the runtime's window
-	decided       chan struct{}
-	held          int   // bytes kept of calls
-	streamInitial int64 // the runtime's initial window of a stream, as the client has acknowledged it
+	held          int       // bytes kept of calls
+	streamInitial int64     // the runtime's initial window of a stream, as the client has acknowledged it
 
 	runtimeSettings []setting // the initial window in each SETTINGS that is not acknowledged yet
 	clientSettings  []setting // the same: the header table size
@@ -84,14 +79,12 @@ type direction struct {
 // batch is what one turn of a pump passes on.
 type batch struct {
 	frames [][]byte
-	end    int      // where in the source's buffer the last of frames ends, -1 when it is not there
-	shown  []func() // responses to show before they pass
-	asked  bool     // a decision on a request that came with them
-	others int      // frames that are not of guarded calls
+	end    int       // where in the source's buffer the last of frames ends, -1 when it is not there
+	shown  []func()  // responses to show before they pass
+	asked  []request // guarded, to be decided on
 }
 
 func (b *batch) pass(f *frame) {
-	b.others++
 	if last := len(b.frames) - 1; last >= 0 && b.end == f.at {
 		b.frames[last] = b.frames[last][:len(b.frames[last])+len(f.raw)]
 	} else {
@@ -106,7 +99,6 @@ func (b *batch) passBlock(k *block) {
 		b.pass(&k.frame)
 		return
 	}
-	b.others++
 	b.frames = append(b.frames, k.raw)
 	b.end = -1
 }
@@ -114,7 +106,8 @@ func (b *batch) passBlock(k *block) {
 func (b *batch) reset() {
 	clear(b.frames)
 	clear(b.shown)
-	b.frames, b.shown, b.end, b.asked, b.others = b.frames[:0], b.shown[:0], -1, false, 0
+	clear(b.asked)
+	b.frames, b.shown, b.asked, b.end = b.frames[:0], b.shown[:0], b.asked[:0], -1
 }
 
 // newLink makes the link of a client, without its connection to the runtime.
@@ -123,7 +116,6 @@ func newLink(r *Relay, c *client, from *source) *link {
 		relay: r, client: c, streams: map[uint32]*stream{}, heard: time.Now(),
 		window: newConnectionWindow(), streamInitial: initialWindow,
 		table: initialTable, goneAway: maxWindow, drained: make(chan struct{}),
-		decided: make(chan struct{}, 1),
 	}
 	l.up = direction{from: from, to: newSink(nil, r.options.Limits.Connection+maxInjected), headers: newHeaders(), handle: l.fromClient}
 	l.down = direction{from: newSource(nil), to: newSink(c.conn, maxInjected), headers: newHeaders(), handle: l.fromRuntime}
@@ -314,30 +306,12 @@ func (l *link) round(d *direction) error {
 	for _, show := range d.batch.shown {
 		show()
 	}
-	if d.batch.asked {
-		l.await(&d.batch)
-	}
+	l.ask(d.batch.asked)
 	if broken := d.to.pass(d.batch.frames); err == nil {
 		err = broken
 	}
 	d.batch.reset()
 	return err
-}
-
-// await gives a decision that needs only memory the microseconds it takes, so that what it allows goes
-// along with the headers. Frames of other calls that are to pass with these get hardly any later.
-func (l *link) await(b *batch) {
-	for range together {
-		runtime.Gosched()
-		select {
-		case <-l.decided:
-			return
-		default:
-		}
-		if b.others > 0 {
-			return
-		}
-	}
 }
 
 // turn decides on every frame that is there.

@@ -39,7 +39,8 @@ type question struct {
 // judge is a guard whose decisions the test makes.
 type judge struct {
 	asked    chan question
-	deaf     bool // decides even if nobody waits
+	deaf     bool                      // decides even if nobody waits
+	now      func(request []byte) bool // what is allowed at once, nil for nothing
 	mu       sync.Mutex
 	answers  []string
 	observed []string
@@ -63,11 +64,20 @@ func (j *judge) Check(ctx context.Context, _ string, request []byte) (func([]byt
 	case <-ended:
 		return nil, ctx.Err()
 	}
-	return func(response []byte) {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.answers = append(j.answers, string(response))
-	}, nil
+	return j.answered, nil
+}
+
+func (j *judge) CheckNow(_ string, request []byte) (func([]byte), bool) {
+	if j.now == nil || !j.now(request) {
+		return nil, false
+	}
+	return j.answered, true
+}
+
+func (j *judge) answered(response []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.answers = append(j.answers, string(response))
 }
 
 func (j *judge) Observed(_ string, request, response []byte) {

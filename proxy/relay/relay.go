@@ -84,6 +84,7 @@ func (o Options) withDefaults() Options {
 type Relay struct {
 	guard    wire.Guard
 	observer wire.Observer // nil when the guard is none
+	prompt   wire.Prompt   // the same
 	options  Options
 	runtime  *watch
 	held     atomic.Int64 // bytes kept of calls
@@ -119,6 +120,7 @@ func newRelay(dial func(context.Context) (net.Conn, error), guard wire.Guard, op
 		runtime: newWatch(dial, options),
 	}
 	r.observer, _ = guard.(wire.Observer)
+	r.prompt, _ = guard.(wire.Prompt)
 	r.closed, r.shut = context.WithCancel(context.Background())
 	r.watching.Go(func() { r.runtime.run(r.closed) })
 	return r

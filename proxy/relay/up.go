@@ -89,7 +89,6 @@ func (l *link) requestHeaders(b *block) error {
 // guard begins to hold a request.
 func (l *link) guard(st *stream) {
 	st.guarded = true
-	l.up.batch.others-- // its headers, which have passed
 	if st.clientEnded {
 		l.refuse(st, errNoMessage)
 		return

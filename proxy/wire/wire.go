@@ -26,6 +26,14 @@ type Guard interface {
 	Check(ctx context.Context, method string, request []byte) (answered func(response []byte), err error)
 }
 
+// Prompt is a Guard that can allow some calls at once.
+type Prompt interface {
+	// CheckNow allows a call that Check would allow without having to wait: for a runtime, a source, a
+	// disk, or more than some microseconds of work. When it does not, ok is false, it has changed
+	// nothing, and Check is asked. It is called where other calls of the client wait meanwhile.
+	CheckNow(method string, request []byte) (answered func(response []byte), ok bool)
+}
+
 // Call is one finished call, as a data path reports it.
 type Call struct {
 	Method  string

@@ -41,7 +41,7 @@ type Channel struct {
 	WindowTo   string `protobuf:"bytes,8,opt,name=window_to,json=windowTo,proto3" json:"window_to,omitempty"`
 	// IANA name; empty is UTC.
 	TimeZone string `protobuf:"bytes,9,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
-	// Grows by one with every change.
+	// Grows by one with every change. PutChannel wants the one that is in force, and 0 for a new channel.
 	Revision        int64                  `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
 	LastSuccessTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_success_time,json=lastSuccessTime,proto3" json:"last_success_time,omitempty"`
 	LastError       string                 `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
@@ -192,7 +192,8 @@ func (*Channel_Syslog) isChannel_Target() {}
 
 type Webhook struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Without user and password.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// Key of the HMAC-SHA256 in the header X-Portcullis-Signature. Write only: empty keeps what is set.
 	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -245,7 +246,7 @@ func (x *Webhook) GetSecret() string {
 
 type Syslog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// host:port
+	// Such as syslog.example.com:6514.
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// udp, tcp or tls.
 	Protocol      string `protobuf:"bytes,2,opt,name=protocol,proto3" json:"protocol,omitempty"`

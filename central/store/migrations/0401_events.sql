@@ -65,7 +65,7 @@ CREATE INDEX events_severity ON events (severity);
 CREATE INDEX events_template ON events (template, action);
 CREATE INDEX events_policy ON events (policy);
 CREATE INDEX events_node ON events (node_id);
-CREATE INDEX events_namespace ON events (namespace);
+CREATE INDEX events_namespace ON events (namespace, policy);
 CREATE INDEX events_pod_address ON events (pod_address);
 CREATE INDEX events_image ON events (image);
 CREATE INDEX events_evidence ON events (evidence);
@@ -88,10 +88,10 @@ CREATE TABLE event_trend (
     PRIMARY KEY (bucket, action)
 );
 CREATE TABLE event_policy_hits (
-    policy TEXT   NOT NULL,
-    hour   BIGINT NOT NULL, -- since 1970
+    policy TEXT     NOT NULL,
+    hour   BIGINT   NOT NULL, -- since 1970
     action SMALLINT NOT NULL,
-    count  BIGINT NOT NULL,
+    count  BIGINT   NOT NULL,
     PRIMARY KEY (policy, hour, action)
 );
 CREATE INDEX event_policy_hits_hour ON event_policy_hits (hour);

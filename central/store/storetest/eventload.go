@@ -53,8 +53,11 @@ func (l *EventLoad) decision() store.Decision {
 		Operation: "CreateContainer", Revision: "17", Count: 1 + int64(skewed(l.random, 500)), First: last.Add(-time.Minute), Last: last,
 	}
 	d.Evidence = fmt.Appendf(nil, "evidence of policy %d on image %d, %0512d", policy, image, 0)
-	for i := range 1 + image%10 {
-		d.Findings = append(d.Findings, fmt.Sprintf("CVE-2025-%05d", (image*7+i*31)%5000))
+	d.Findings = func() (all []string) {
+		for i := range 1 + image%10 {
+			all = append(all, fmt.Sprintf("CVE-2025-%05d", (image*7+i*31)%5000))
+		}
+		return all
 	}
 	return d
 }

@@ -47,6 +47,17 @@ func (g *Guard) Check(ctx context.Context, _ string, request []byte) (func([]byt
 	return decide(ctx, request)
 }
 
+// CheckNow allows every other request at once, as long as everything is allowed.
+func (g *Guard) CheckNow(_ string, request []byte) (func([]byte), bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.decide != nil || len(request)%2 == 0 {
+		return nil, false
+	}
+	g.checked = append(g.checked, digest(request))
+	return nil, true
+}
+
 // Observes says whether method is Observed.
 func (g *Guard) Observes(method string) bool { return method == Observed }
 

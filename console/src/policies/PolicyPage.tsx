@@ -1,0 +1,115 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { App, Button, Card, Collapse, Descriptions } from 'antd'
+import { Link, useNavigate, useParams } from 'react-router'
+import { Role } from '../api/portcullis/v1/access_pb'
+import type { Policy, PolicyRevision } from '../api/portcullis/v1/policies_pb'
+import { central } from '../central'
+import { useSession } from '../session/session'
+import { actorName } from '../shared/actors'
+import { describe } from '../shared/errors'
+import { PageHead } from '../shared/PageHead'
+import { Pager, usePages } from '../shared/pages'
+import { Answer } from '../shared/states'
+import { useTime } from '../shared/time'
+import { useText } from '../text'
+import { Diff } from '../shared/Diff'
+import { EnabledSwitch } from './EnabledSwitch'
+import { policyURL } from './links'
+import { StateTag } from './StateTag'
+
+function DeleteButton({ name, revision }: Policy) {
+  const { t } = useText()
+  const { modal, message } = App.useApp()
+  const navigate = useNavigate()
+  const queries = useQueryClient()
+  const remove = useMutation({
+    mutationFn: () => central.policies.deletePolicy({ name, revision }),
+    onSuccess: () => {
+      void queries.invalidateQueries({ queryKey: ['policies'] })
+      void navigate('/policies')
+    },
+    onError: (error) => void message.error(describe(error, t)),
+  })
+  const ask = () =>
+    modal.confirm({
+      title: t('policies.deleteAsk', { name }),
+      content: t('policies.deleteHint'),
+      okText: t('shared.delete'),
+      okButtonProps: { danger: true },
+      cancelText: t('shared.cancel'),
+      onOk: () => remove.mutate(),
+    })
+  return (
+    <Button danger loading={remove.isPending} onClick={ask}>
+      {t('shared.delete')}
+    </Button>
+  )
+}
+
+function Facts({ policy }: { policy: Policy }) {
+  const { t, word } = useText()
+  const time = useTime()
+  const { name, blocked, alerted } = policy
+  const items = [
+    { key: 'enabled', label: t('policies.enabled'), children: <EnabledSwitch policy={policy} /> },
+    { key: 'state', label: t('policies.state'), children: <StateTag policy={policy} /> },
+    { key: 'template', label: t('policies.template'), children: word('template', policy.template) },
+    {
+      key: 'hits',
+      label: t('policies.hits'),
+      children: <Link to={`/events?policy=${encodeURIComponent(name)}&days=7`}>{t('policies.hitsOf', { blocked: Number(blocked), alerted: Number(alerted) })}</Link>,
+    },
+    { key: 'changed', label: t('policies.changed'), children: t('policies.by', { time: time(policy.updateTime), name: actorName(policy.updatedBy) }) },
+  ]
+  return <Descriptions column={{ xs: 1, lg: 2 }} items={items} />
+}
+
+function History({ name }: { name: string }) {
+  const { t } = useText()
+  const time = useTime()
+  const pages = usePages(['policies', 'revisions', name], (pageToken) => central.policies.listPolicyRevisions({ name, pageToken, pageSize: 20 }))
+  const entry = (revision: PolicyRevision, before?: PolicyRevision) => ({
+    key: String(revision.revision),
+    label: `${t('policies.revision', { revision: String(revision.revision) })} · ${t('policies.by', { time: time(revision.time), name: actorName(revision.author) })}`,
+    children: <Diff before={before?.document ?? ''} after={revision.document} />,
+  })
+  return (
+    <Card title={t('policies.history')}>
+      <Answer of={pages.query}>{({ revisions }) => <Collapse items={revisions.map((revision, index) => entry(revision, revisions[index + 1]))} />}</Answer>
+      <Pager {...pages} />
+    </Card>
+  )
+}
+
+export function PolicyPage() {
+  const { name = '' } = useParams()
+  const { t } = useText()
+  const { may } = useSession()
+  const navigate = useNavigate()
+  const query = useQuery({ queryKey: ['policies', 'one', name], queryFn: () => central.policies.getPolicy({ name }) })
+  return (
+    <Answer of={query}>
+      {({ policy }) => (
+        <>
+          <PageHead title={name}>
+            {may(Role.EDITOR) && (
+              <>
+                <Button type="primary" onClick={() => void navigate(policyURL(name) + '/edit')}>
+                  {t('shared.edit')}
+                </Button>
+                <DeleteButton {...policy!} />
+              </>
+            )}
+          </PageHead>
+          <Card style={{ marginBottom: 16 }}>
+            <Facts policy={policy!} />
+          </Card>
+          <Card title={t('policies.document')} style={{ marginBottom: 16 }}>
+            <pre style={{ margin: 0, overflow: 'auto' }}>{policy!.document}</pre>
+          </Card>
+          <History name={name} />
+        </>
+      )}
+    </Answer>
+  )
+}

@@ -1,0 +1,3 @@
+export function policyURL(name: string) {
+  return `/policies/${encodeURIComponent(name)}`
+}

@@ -1,0 +1,37 @@
+import { Code, ConnectError } from '@connectrpc/connect'
+import { type FieldProblem, FieldProblemsSchema } from '../api/portcullis/v1/policies_pb'
+import type { Translate } from '../text'
+
+// problemsOf returns what central found wrong in a request, field by field.
+export function problemsOf(error: unknown): FieldProblem[] {
+  return ConnectError.from(error)
+    .findDetails(FieldProblemsSchema)
+    .flatMap((detail) => detail.problems)
+}
+
+// describe says an error in the reader's language where its code says enough; what central says of a
+// request that is wrong is shown as it is.
+export function describe(error: unknown, t: Translate): string {
+  const { code, rawMessage } = ConnectError.from(error)
+  switch (code) {
+    case Code.Unavailable:
+    case Code.DeadlineExceeded:
+    case Code.Canceled:
+      return t('shared.unavailable')
+    case Code.Unimplemented:
+      return t('shared.unimplemented')
+    case Code.NotFound:
+      return t('shared.notFound')
+    case Code.Aborted:
+      return t('shared.aborted')
+    case Code.ResourceExhausted:
+      return rawMessage || t('shared.exhausted')
+    case Code.Internal:
+      return t('shared.internal', { message: rawMessage })
+    case Code.Unknown:
+      // The browser's own words for a connection that failed say nothing to a reader.
+      return error instanceof ConnectError && error.cause instanceof TypeError ? t('shared.unavailable') : rawMessage
+    default:
+      return rawMessage
+  }
+}

@@ -1,0 +1,4 @@
+package node
+
+// Origin is what the verdicts that are kept for the next start must have come from.
+func (c *Config) Origin() string { return c.origin() }
