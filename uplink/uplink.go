@@ -28,6 +28,8 @@ import (
 type Policies interface {
 	// Bundle is the number of central's bundle in force, 0 when none of central's is.
 	Bundle() int64
+	// BundleSHA256 is of that bundle's documents, in hexadecimal digits; empty when none of central's is in force.
+	BundleSHA256() string
 	// Apply puts a bundle in force together with the node's own policies, or changes nothing and says why.
 	Apply(number int64, documents string) error
 }
@@ -229,7 +231,7 @@ func (u *Uplink) session(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	bundle := u.bundles.begin(u.options.Policies)
-	stream, err := connection.client.Sync(ctx, &portcullisv1.SyncRequest{Bundle: bundle, Verdicts: u.mirror.version()})
+	stream, err := connection.client.Sync(ctx, &portcullisv1.SyncRequest{Bundle: bundle, BundleSha256: u.options.Policies.BundleSHA256(), Verdicts: u.mirror.version()})
 	if err != nil {
 		return false, err
 	}

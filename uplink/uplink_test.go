@@ -34,6 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type policies struct {
 	mu     sync.Mutex
 	number int64
+	sum    string // of the documents
 	tries  int
 	broken bool // a local file is wrong
 }
@@ -44,6 +45,12 @@ func (p *policies) Bundle() int64 {
 	return p.number
 }
 
+func (p *policies) BundleSHA256() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sum
+}
+
 func (p *policies) Apply(number int64, documents string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +58,7 @@ func (p *policies) Apply(number int64, documents string) error {
 	if documents == "bad" || p.broken {
 		return errors.New("central.yaml:3: spec.template: required")
 	}
-	p.number = number
+	p.number, p.sum = number, uplinktest.SHA256(documents)
 	return nil
 }
 

@@ -66,7 +66,9 @@ func TestACallerWhoSendsSlowlyOnPurposeIsCutOff(t *testing.T) {
 
 // stream sends a line every now and then until the caller's context ends.
 func stream(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.ReadAll(r.Body)
+	if r.Method == http.MethodPost {
+		_, _ = io.ReadAll(r.Body)
+	}
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -100,4 +102,21 @@ func TestAStreamOutlivesTheTimeForItsRequestAndEndsWithItsCallersRights(t *testi
 	for lines.Scan() { // what was sent before
 	}
 	require.NoError(t, requestContext.Err(), "central ended it, not the test")
+}
+
+func TestACallWithoutABodyOutlivesTheTimeForBodies(t *testing.T) {
+	f := newFixture(t)
+	secret := f.as("ann", access.Viewer).cookie(sessionCookie)
+	server := impatient(f, http.HandlerFunc(stream))
+	request, err := http.NewRequest(http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+secret)
+	response, err := server.Client().Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, "HTTP/1.1", response.Proto)
+	lines := bufio.NewScanner(response.Body)
+	for began := time.Now(); time.Since(began) < 200*time.Millisecond; {
+		require.True(t, lines.Scan(), "the answer goes on")
+	}
 }

@@ -92,7 +92,8 @@ func (s *Sessions) ListTokens(ctx context.Context, request *portcullisv1.ListTok
 	})
 }
 
-// DeleteToken ends one of the caller's tokens, or anyone's for an admin.
+// DeleteToken ends one of the caller's tokens, or anyone's for an admin. A token ends none that may do more: who
+// finds a viewer's must not be able to stop a pipeline.
 func (s *Sessions) DeleteToken(ctx context.Context, request *portcullisv1.DeleteTokenRequest) (*portcullisv1.DeleteTokenResponse, error) {
 	caller, id := From(ctx), request.GetId()
 	return &portcullisv1.DeleteTokenResponse{}, s.store.Tx(ctx, func(tx *store.Tx) error {
@@ -102,6 +103,9 @@ func (s *Sessions) DeleteToken(ctx context.Context, request *portcullisv1.Delete
 		}
 		if token.User != caller.Name && caller.Role < Admin {
 			return fmt.Errorf("token %q: %w", id, store.ErrNotFound) // whether it exists is not theirs to know
+		}
+		if caller.Kind == Token && ParseRole(token.Role) > caller.Role {
+			return refuse("an API token of the role %s may not delete one of the role %s; log in as a user", caller.Role, token.Role)
 		}
 		if err := tx.DeleteToken(ctx, id); err != nil {
 			return err

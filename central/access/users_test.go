@@ -152,6 +152,23 @@ func TestOthersTokensAreForAdmins(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestATokenDoesNotEndOneThatMayDoMore(t *testing.T) {
+	f := newFixture(t)
+	ann := f.as("ann", access.Editor)
+	create := func(role portcullisv1.Role) *portcullisv1.CreateTokenResponse {
+		token, err := ann.session().CreateToken(ctx, &portcullisv1.CreateTokenRequest{Description: "d", Role: role})
+		require.NoError(t, err)
+		return token
+	}
+	pipeline, leaked := create(portcullisv1.Role_ROLE_EDITOR), create(portcullisv1.Role_ROLE_VIEWER)
+	finder := f.caller()
+	finder.token = leaked.GetSecret()
+	_, err := finder.session().DeleteToken(ctx, &portcullisv1.DeleteTokenRequest{Id: pipeline.GetToken().GetId()})
+	code(t, err, connect.CodePermissionDenied)
+	_, err = finder.session().DeleteToken(ctx, &portcullisv1.DeleteTokenRequest{Id: leaked.GetToken().GetId()})
+	require.NoError(t, err)
+}
+
 func TestNewUsersAreChecked(t *testing.T) {
 	admin := newFixture(t).as("admin", access.Admin)
 	create := func(name, password string, role portcullisv1.Role) error {

@@ -2,6 +2,8 @@ package nodes
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"sync"
@@ -16,11 +18,32 @@ import (
 // holds nobody and nothing queues up.
 type hub struct {
 	// bundle is the one message that all streams send; nil until there is a bundle.
-	bundle atomic.Pointer[portcullisv1.SyncResponse]
+	bundle atomic.Pointer[outgoing]
 
 	mu       sync.Mutex
 	streams  map[string]*stream // by node
 	verdicts int64              // up to which change streams were told
+}
+
+// outgoing is a bundle as it is sent.
+type outgoing struct {
+	message *portcullisv1.SyncResponse
+	held    held
+}
+
+// held is the bundle that a node holds. Its number is not enough: a database that was restored gives numbers a
+// second time.
+type held struct {
+	number int64
+	sha256 string // of its documents
+}
+
+func newOutgoing(b *portcullisv1.Bundle) *outgoing {
+	sum := sha256.Sum256([]byte(b.GetDocuments()))
+	return &outgoing{
+		message: &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}},
+		held:    held{b.GetNumber(), hex.EncodeToString(sum[:])},
+	}
 }
 
 // stream is one node's.
@@ -183,10 +206,11 @@ func (s *Sync) loadBundle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if bundle.GetNumber() == s.NewestNumber() {
+	newest := newOutgoing(bundle)
+	if before := s.hub.bundle.Load(); before != nil && before.held == newest.held {
 		return nil
 	}
-	s.hub.bundle.Store(&portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: bundle}})
+	s.hub.bundle.Store(newest)
 	s.hub.wakeAll()
 	return nil
 }

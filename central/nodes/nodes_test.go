@@ -6,8 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,6 +270,19 @@ func TestARestoredDatabaseWithASmallerNumberIsFollowed(t *testing.T) {
 	c.Bundles.Publish(t, c.Store, 3, "restored")
 	s := c.Join("n").Open(t, &portcullisv1.SyncRequest{Bundle: 9, Verdicts: 77})
 	eventually(t, func() bool { n, _ := s.Bundle(); return n == 3 }, "bundle")
+}
+
+func TestANodeThatHoldsAnotherBundleUnderTheSameNumberIsSentCentrals(t *testing.T) {
+	c := nodestest.New(t, storetest.SQLite(t))
+	c.Bundles.Publish(t, c.Store, 3, "changed after a restore")
+	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+	lost := c.Join("lost").Open(t, &portcullisv1.SyncRequest{Bundle: 3, BundleSha256: sum("changed before the restore")})
+	eventually(t, func() bool { n, _ := lost.Bundle(); return n == 3 }, "bundle")
+	same := c.Join("same").Open(t, &portcullisv1.SyncRequest{Bundle: 3, BundleSha256: sum("changed after a restore")})
+	c.Bundles.Publish(t, c.Store, 4, "next")
+	eventually(t, func() bool { n, _ := same.Bundle(); return n == 4 }, "bundle")
+	_, count := same.Bundle()
+	require.Equal(t, 1, count, "it held the one before")
 }
 
 func TestTheStateOfANodeFollowsWhatItReports(t *testing.T) {

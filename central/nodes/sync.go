@@ -83,7 +83,12 @@ func (s *Sync) IsMember(ctx context.Context, id string) (member bool, err error)
 }
 
 // NewestNumber is of the newest bundle that this replica has heard of, 0 for none.
-func (s *Sync) NewestNumber() int64 { return s.hub.bundle.Load().GetBundle().GetNumber() }
+func (s *Sync) NewestNumber() int64 {
+	if newest := s.hub.bundle.Load(); newest != nil {
+		return newest.held.number
+	}
+	return 0
+}
 
 // heartbeat is how long a stream is quiet at most; each beats at its own time.
 const heartbeat = 30 * time.Second
@@ -114,7 +119,7 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 	if err := out.Send(beat); err != nil {
 		return err
 	}
-	has := request.GetBundle()
+	has := held{request.GetBundle(), request.GetBundleSha256()}
 	timer := time.NewTimer(quiet())
 	defer timer.Stop()
 	for {
@@ -157,12 +162,12 @@ func (s *Sync) missedVerdicts(ctx context.Context, id string, has int64, mine *s
 
 // send sends what the stream has not sent, and reports whether there was anything. Of several bundles only the
 // newest matters.
-func (m *stream) send(bundle *portcullisv1.SyncResponse, has *int64, out *connect.ServerStream[portcullisv1.SyncResponse]) (sent bool, err error) {
-	if bundle != nil && bundle.GetBundle().GetNumber() != *has {
-		if err := out.Send(bundle); err != nil {
+func (m *stream) send(bundle *outgoing, has *held, out *connect.ServerStream[portcullisv1.SyncResponse]) (sent bool, err error) {
+	if bundle != nil && bundle.held != *has {
+		if err := out.Send(bundle.message); err != nil {
 			return true, err
 		}
-		*has, sent = bundle.GetBundle().GetNumber(), true
+		*has, sent = bundle.held, true
 	}
 	if ids, number := m.take(); number != 0 {
 		sent = true

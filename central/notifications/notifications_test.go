@@ -388,7 +388,7 @@ func TestAChangeOfWhatIsNotAnyMoreAsItWasSeenIsRefused(t *testing.T) {
 func TestTargetsOnThisMachineAndItsLinkAreRefused(t *testing.T) {
 	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)), false)
 	for i, address := range []string{
-		"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "[fe80::1]", "0.0.0.0", "[::]", "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "224.0.0.1",
+		"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "[fe80::1]", "0.0.0.0", "[::]", "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[fd20:ce::254]", "100.100.100.200", "[::ffff:169.254.169.254]", "224.0.0.1",
 	} {
 		name := fmt.Sprint("c", i)
 		f.put(&portcullisv1.Channel{Name: name, Target: &portcullisv1.Channel_Webhook{Webhook: &portcullisv1.Webhook{Url: "https://" + address + ":1/"}}})

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -123,8 +124,12 @@ func (s *Service) dialer() *net.Dialer {
 
 var (
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
-	// metadata is where AWS tells a machine its credentials over IPv6; over IPv4 that is link-local.
-	metadata = netip.MustParseAddr("fd00:ec2::254")
+	// metadata is where clouds tell a machine its credentials; otherwise that is link-local.
+	metadata = []netip.Addr{
+		netip.MustParseAddr("fd00:ec2::254"),   // AWS
+		netip.MustParseAddr("fd20:ce::254"),    // Google
+		netip.MustParseAddr("100.100.100.200"), // Alibaba
+	}
 )
 
 // isLocal tells addresses at which services trust whoever reaches them.
@@ -134,6 +139,6 @@ func isLocal(at netip.Addr) bool {
 		last := at.As16()
 		at = netip.AddrFrom4([4]byte(last[12:]))
 	}
-	return at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsMulticast() || at.IsUnspecified() || at == metadata ||
+	return at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsMulticast() || at.IsUnspecified() || slices.Contains(metadata, at) ||
 		at.Is4() && (at.As4()[0] == 0 || at == netip.AddrFrom4([4]byte{255, 255, 255, 255}))
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/sirupsen/logrus"
@@ -53,6 +54,9 @@ func Error(err error, log logrus.FieldLogger) error {
 func plain(err, sentinel error) error {
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		if _, several := e.(interface{ Unwrap() []error }); several {
+			if about, ok := strings.CutSuffix(err.Error(), e.Error()); ok {
+				return fmt.Errorf("%s%w", about, sentinel)
+			}
 			return sentinel
 		}
 		if e == sentinel { //nolint:errorlint // looks at this very error

@@ -2,43 +2,64 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 )
 
-// maxParameters bounds those of one statement. SQLite looks each of them up among all others, so that many small
-// statements are faster than a large one.
-const maxParameters = 600
+// most is how many rows or values one statement takes. The sizes of statements are powers of two, so
+// that there are few different ones to prepare.
+const most = 128
 
-// insertNew writes many rows, each with the same number of values, by few statements. Rows that are there already
-// stay as they are.
-func (tx *Tx) insertNew(ctx context.Context, into string, rows [][]any) error {
-	for len(rows) > 0 {
-		columns := len(rows[0])
-		some := rows[:min(len(rows), maxParameters/columns)]
-		rows = rows[len(some):]
-		tuples := make([]string, len(some))
-		for i := range some {
-			tuples[i] = "(" + placeholders(i*columns+1, columns) + ")"
+// insert runs a statement that begins with head and ends with tail for all rows.
+func (tx *Tx) insert(ctx context.Context, head string, rows [][]any, tail string) error {
+	return inChunks(rows, func(some [][]any) error {
+		var text strings.Builder
+		text.WriteString(head)
+		args := make([]any, 0, len(some)*len(some[0]))
+		for i, row := range some {
+			if i == 0 {
+				text.WriteString(" VALUES (")
+			} else {
+				text.WriteString(", (")
+			}
+			for j := range row {
+				if j > 0 {
+					text.WriteByte(',')
+				}
+				if tx.dialect == sqlite { // looks up each $1 among all others, which takes longer than to insert
+					text.WriteByte('?')
+					continue
+				}
+				text.WriteByte('$')
+				text.WriteString(strconv.Itoa(len(args) + j + 1))
+			}
+			text.WriteByte(')')
+			args = append(args, row...)
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO "+into+" VALUES "+strings.Join(tuples, ", ")+" ON CONFLICT DO NOTHING", slices.Concat(some...)...); err != nil {
+		text.WriteByte(' ')
+		text.WriteString(tail)
+		_, err := tx.Exec(ctx, text.String(), args...)
+		return err
+	})
+}
+
+// inChunks hands on all, so many at a time that there are few different lengths.
+func inChunks[T any](all []T, do func([]T) error) error {
+	for size := most; len(all) > 0; {
+		for size > len(all) {
+			size /= 2
+		}
+		if err := do(all[:size]); err != nil {
 			return err
 		}
+		all = all[size:]
 	}
 	return nil
 }
 
-// placeholders are n parameters, the first of them numbered so.
-func placeholders(first, n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "$%d", first+i)
-	}
-	return b.String()
+// insertNew writes rows of which those that are there already stay as they are.
+func (tx *Tx) insertNew(ctx context.Context, into string, rows [][]any) error {
+	return tx.insert(ctx, "INSERT INTO "+into, rows, "ON CONFLICT DO NOTHING")
 }
 
 // conditions gathers them and their parameters; ? in a condition is its parameter.
@@ -47,9 +68,10 @@ type conditions struct {
 	args  []any
 }
 
+// param adds a parameter and returns how the query names it.
 func (w *conditions) param(value any) string {
 	w.args = append(w.args, value)
-	return fmt.Sprintf("$%d", len(w.args))
+	return "$" + strconv.Itoa(len(w.args))
 }
 
 func (w *conditions) add(condition string, values ...any) {
@@ -61,14 +83,18 @@ func (w *conditions) add(condition string, values ...any) {
 
 // oneOf adds that column is one of values; none of them is no condition.
 func oneOf[T any](w *conditions, column string, values []T) {
-	if len(values) == 0 {
-		return
+	if len(values) > 0 {
+		w.texts = append(w.texts, column+" IN ("+list(w, values)+")")
 	}
-	list := make([]string, len(values))
+}
+
+// list adds parameters and returns how the query names them.
+func list[T any](w *conditions, values []T) string {
+	names := make([]string, len(values))
 	for i, value := range values {
-		list[i] = w.param(value)
+		names[i] = w.param(value)
 	}
-	w.texts = append(w.texts, column+" IN ("+strings.Join(list, ", ")+")")
+	return strings.Join(names, ", ")
 }
 
 func (w *conditions) String() string {
@@ -78,19 +104,14 @@ func (w *conditions) String() string {
 	return " WHERE " + strings.Join(w.texts, " AND ")
 }
 
-// likePart is a LIKE pattern, with \ to escape, for texts with part in them.
-func likePart(part string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(part)) + "%"
-}
+// likeEscaper makes a text match itself.
+var likeEscaper = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 
-// inParts calls do for parts of list that fit into one statement.
-func inParts[T any](list []T, do func([]T) error) error {
-	for part := range slices.Chunk(list, maxParameters/2) {
-		if err := do(part); err != nil {
-			return err
-		}
+// contains adds that column, which is in lower case, has the part in it; no part is no condition.
+func (w *conditions) contains(column, part string) {
+	if part != "" {
+		w.add(column + " LIKE " + w.param("%"+likeEscaper.Replace(strings.ToLower(part))+"%") + " ESCAPE '!'")
 	}
-	return nil
 }
 
 // eachRow runs a query and hands every row on, without keeping them.
@@ -113,3 +134,35 @@ func eachRow[T any](ctx context.Context, tx *Tx, scan func(scanner) (T, error), 
 }
 
 func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
+
+func blobs(ids []hash) []any {
+	all := make([]any, len(ids))
+	for i := range ids {
+		all[i] = ids[i][:]
+	}
+	return all
+}
+
+// planByIndex keeps PostgreSQL from plans of a time when the tables were small: it reads all of a table
+// that it takes for small, and keeps a plan for as long as nobody has analysed the tables anew.
+func (tx *Tx) planByIndex(ctx context.Context) error {
+	return tx.set(ctx, "enable_seqscan", "off", "enable_hashjoin", "off", "enable_mergejoin", "off")
+}
+
+// planEachTime lets PostgreSQL plan for the very values that are asked for.
+func (tx *Tx) planEachTime(ctx context.Context) error {
+	return tx.set(ctx, "plan_cache_mode", "force_custom_plan")
+}
+
+// set changes settings of PostgreSQL until the transaction ends.
+func (tx *Tx) set(ctx context.Context, settings ...any) error {
+	if tx.dialect == sqlite {
+		return nil
+	}
+	var calls []string
+	for i := 1; i < len(settings); i += 2 {
+		calls = append(calls, "set_config($"+strconv.Itoa(i)+", $"+strconv.Itoa(i+1)+", true)")
+	}
+	_, err := tx.Exec(ctx, "SELECT "+strings.Join(calls, ", "), settings...)
+	return err
+}

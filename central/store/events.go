@@ -191,7 +191,7 @@ func (tx *Tx) putEventNode(ctx context.Context, n EventNode) error {
 	for _, address := range n.Addresses {
 		rows = append(rows, []any{address, n.ID})
 	}
-	return tx.insert(ctx, "INSERT INTO event_node_addresses (address, node_id)", rows, "ON CONFLICT DO NOTHING")
+	return tx.insertNew(ctx, "event_node_addresses (address, node_id)", rows)
 }
 
 func (tx *Tx) writeFolds(ctx context.Context, now time.Time, folds []*fold, trend map[trendKey]int64, hits map[hitKey]int64) error {
@@ -257,7 +257,7 @@ func (tx *Tx) putEvidence(ctx context.Context, now time.Time, folds []*fold) err
 	if err != nil {
 		return err
 	}
-	return tx.insert(ctx, "INSERT INTO event_findings (finding, evidence)", findings, "ON CONFLICT DO NOTHING")
+	return tx.insertNew(ctx, "event_findings (finding, evidence)", findings)
 }
 
 // missing returns which of the shared rows are not there or must be told that they are used, sorted.
@@ -265,14 +265,14 @@ func (tx *Tx) missing(ctx context.Context, table string, now time.Time, ids []ha
 	known := map[hash]bool{}
 	recently := Micros(now.Add(-useAgain))
 	err := inChunks(ids, func(some []hash) error {
-		w := &where{}
-		w.in("id", blobs(some))
-		w.add("use_time >= " + w.arg(recently))
+		w := &conditions{}
+		oneOf(w, "id", blobs(some))
+		w.add("use_time >= " + w.param(recently))
 		found, err := collect(ctx, tx, func(row scanner) (hash, error) {
 			var id []byte
 			err := row.Scan(&id)
 			return hash(id), err
-		}, "SELECT id FROM "+table+w.sql(), w.args...)
+		}, "SELECT id FROM "+table+w.String(), w.args...)
 		for _, id := range found {
 			known[id] = true
 		}
@@ -300,13 +300,13 @@ func (tx *Tx) findEvents(ctx context.Context, now time.Time, folds []*fold) erro
 	}
 	var stale []*fold
 	err := inChunks(keys, func(some []hash) error {
-		w := &where{}
-		w.in("e.key", blobs(some))
+		w := &conditions{}
+		oneOf(w, "e.key", blobs(some))
 		found, err := collect(ctx, tx, func(row scanner) (k known, err error) {
 			err = row.Scan(&k.id, &k.key, &k.severity, &k.image, &k.evidence, &k.last)
 			return k, err
 		}, `SELECT e.id, e.key, e.severity, e.image, e.evidence, c.last_time
-			FROM events e JOIN event_counts c ON c.event = e.id`+w.sql()+tx.dialect.forUpdate("c"), w.args...)
+			FROM events e JOIN event_counts c ON c.event = e.id`+w.String()+tx.dialect.forUpdate("c"), w.args...)
 		for _, k := range found {
 			f := byKey[hash(k.key)]
 			f.id, f.isNew = k.id, false

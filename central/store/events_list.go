@@ -76,7 +76,7 @@ func (o EventOrder) by() string {
 }
 
 // after asks for what follows the position.
-func (o EventOrder) after(w *where, p *EventPosition) {
+func (o EventOrder) after(w *conditions, p *EventPosition) {
 	if p == nil {
 		return
 	}
@@ -84,86 +84,77 @@ func (o EventOrder) after(w *where, p *EventPosition) {
 	if o.Ascending {
 		comparison = " > "
 	}
-	w.add("(" + o.column() + ", c.event)" + comparison + "(" + w.arg(p.Value) + ", " + w.arg(p.Event) + ")")
-}
-
-// likeEscaper makes a text match itself.
-var likeEscaper = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
-
-func (w *where) contains(column, part string) {
-	if part != "" {
-		w.add(column + " LIKE " + w.arg("%"+likeEscaper.Replace(strings.ToLower(part))+"%") + " ESCAPE '!'")
-	}
+	w.add("(" + o.column() + ", c.event)" + comparison + "(" + w.param(p.Value) + ", " + w.param(p.Event) + ")")
 }
 
 // among asks that the column is in what a query of another table finds.
-func (w *where) among(column, query string, inner func()) {
-	outside := w.clauses
-	w.clauses = nil
+func (w *conditions) among(column, query string, inner func()) {
+	outside := w.texts
+	w.texts = nil
 	inner()
-	inside := w.sql()
-	w.clauses = outside
+	inside := w.String()
+	w.texts = outside
 	w.add(column + " IN (" + query + inside + ")")
 }
 
 // ofEvents adds what the filter asks of the table events.
-func (f EventFilter) ofEvents(w *where) {
-	w.in("e.action", anys(f.Actions))
-	w.in("e.severity", anys(f.Severities))
-	w.in("e.template", anys(f.Templates))
-	w.in("e.policy", anys(f.Policies))
-	w.in("e.namespace", anys(f.Namespaces))
+func (f EventFilter) ofEvents(w *conditions) {
+	oneOf(w, "e.action", f.Actions)
+	oneOf(w, "e.severity", f.Severities)
+	oneOf(w, "e.template", f.Templates)
+	oneOf(w, "e.policy", f.Policies)
+	oneOf(w, "e.namespace", f.Namespaces)
 	if len(f.Nodes) > 0 || len(f.Clusters) > 0 {
 		w.among("e.node_id", "SELECT node_id FROM event_nodes", func() {
-			if names := anys(f.Nodes); len(names) > 0 {
-				w.add("(name IN (" + w.list(names) + ") OR node_id IN (" + w.list(names) + "))")
+			if len(f.Nodes) > 0 {
+				w.add("(name IN (" + list(w, f.Nodes) + ") OR node_id IN (" + list(w, f.Nodes) + "))")
 			}
-			w.in("cluster", anys(f.Clusters))
+			oneOf(w, "cluster", f.Clusters)
 		})
 	}
 	if f.Address != "" {
-		w.add("(e.pod_address = " + w.arg(f.Address) + " OR e.node_id IN (SELECT node_id FROM event_node_addresses WHERE address = " + w.arg(f.Address) + "))")
+		w.add("(e.pod_address = " + w.param(f.Address) + " OR e.node_id IN (SELECT node_id FROM event_node_addresses WHERE address = " + w.param(f.Address) + "))")
 	}
 	if f.Image != "" || f.ImageID != "" {
 		w.among("e.image", "SELECT id FROM event_images", func() {
 			w.contains("folded", f.Image)
 			if f.ImageID != "" {
-				w.add("image_id = " + w.arg(f.ImageID))
+				w.add("image_id = " + w.param(f.ImageID))
 			}
 		})
 	}
 	w.contains("lower(e.pod)", f.Pod)
 	w.contains("lower(e.container)", f.Container)
 	if f.Finding != "" {
-		w.add("e.evidence IN (SELECT evidence FROM event_findings WHERE finding = " + w.arg(strings.ToLower(f.Finding)) + ")")
+		w.add("e.evidence IN (SELECT evidence FROM event_findings WHERE finding = " + w.param(strings.ToLower(f.Finding)) + ")")
 	}
 }
 
 // ofTimes adds what the filter asks of the table event_counts.
-func (f EventFilter) ofTimes(w *where) {
+func (f EventFilter) ofTimes(w *conditions) {
 	if !f.From.IsZero() {
-		w.add("c.last_time >= " + w.arg(Micros(f.From)))
+		w.add("c.last_time >= " + w.param(Micros(f.From)))
 	}
 	if !f.To.IsZero() {
-		w.add("c.last_time < " + w.arg(Micros(f.To)))
+		w.add("c.last_time < " + w.param(Micros(f.To)))
 	}
 }
 
 // CountEvents counts those that the filter lets through, but no further than most.
 func (tx *Tx) CountEvents(ctx context.Context, f EventFilter, most int) (int, error) {
-	times, all := &where{}, &where{}
+	times, all := &conditions{}, &conditions{}
 	f.ofTimes(times)
 	f.ofEvents(all)
 	query := "SELECT 1 FROM events e"
 	switch {
-	case len(all.clauses) == 0:
+	case len(all.texts) == 0:
 		query, all = "SELECT 1 FROM event_counts c", times
-	case len(times.clauses) > 0:
+	case len(times.texts) > 0:
 		query += " JOIN event_counts c ON c.event = e.id"
 		f.ofTimes(all)
 	}
 	var count int
-	err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM ("+query+all.sql()+" LIMIT "+all.arg(most)+") AS counted", all.args...).Scan(&count)
+	err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM ("+query+all.String()+" LIMIT "+all.param(most)+") AS counted", all.args...).Scan(&count)
 	return count, err
 }
 
@@ -177,13 +168,13 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after
 	if err != nil || count == 0 {
 		return nil, count, err
 	}
-	w := &where{}
+	w := &conditions{}
 	page := ""
 	if few := count < most; few {
 		// The few are found by their index and sorted.
 		f.ofEvents(w)
-		page = "WITH few AS MATERIALIZED (SELECT e.id FROM events e" + w.sql() + ") SELECT c.event FROM few CROSS JOIN event_counts c"
-		w.clauses = []string{"c.event = few.id"}
+		page = "WITH few AS MATERIALIZED (SELECT e.id FROM events e" + w.String() + ") SELECT c.event FROM few CROSS JOIN event_counts c"
+		w.texts = []string{"c.event = few.id"}
 	} else {
 		// Where there are many, going along the order finds a page soon. CROSS JOIN keeps SQLite to it.
 		page = "SELECT c.event FROM event_counts c CROSS JOIN events e"
@@ -192,7 +183,7 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after
 	}
 	f.ofTimes(w)
 	order.after(w, after)
-	events, err := tx.events(ctx, page+w.sql()+order.by()+" LIMIT "+w.arg(limit), order, w.args)
+	events, err := tx.events(ctx, page+w.String()+order.by()+" LIMIT "+w.param(limit), order, w.args)
 	return events, count, err
 }
 
@@ -214,7 +205,7 @@ func (tx *Tx) Event(ctx context.Context, id string) (Event, error) {
 
 // EventsOf returns those of the IDs, at most 400, that the filter lets through, the oldest first.
 func (tx *Tx) EventsOf(ctx context.Context, ids []string, f EventFilter) ([]Event, error) {
-	w := &where{}
+	w := &conditions{}
 	var numbers []any
 	for _, id := range ids {
 		if number, err := ParseEventID(id); err == nil && len(numbers) < newestTold {
@@ -224,11 +215,11 @@ func (tx *Tx) EventsOf(ctx context.Context, ids []string, f EventFilter) ([]Even
 	if len(numbers) == 0 {
 		return nil, nil
 	}
-	w.in("e.id", numbers)
+	oneOf(w, "e.id", numbers)
 	w.add("c.event = e.id")
 	f.ofEvents(w)
 	f.ofTimes(w)
-	return tx.events(ctx, "SELECT c.event FROM events e CROSS JOIN event_counts c"+w.sql(), EventOrder{Ascending: true}, w.args)
+	return tx.events(ctx, "SELECT c.event FROM events e CROSS JOIN event_counts c"+w.String(), EventOrder{Ascending: true}, w.args)
 }
 
 // events reads the events of a page, which is a query of their IDs.
@@ -323,13 +314,13 @@ func (tx *Tx) PolicyHits(ctx context.Context, policies []string, from time.Time)
 	}
 	hits := map[string]EventTotals{}
 	err := inChunks(policies, func(some []string) error {
-		w := &where{}
-		w.in("policy", anys(some))
-		w.add("hour >= " + w.arg(from.Unix()/hitSeconds))
+		w := &conditions{}
+		oneOf(w, "policy", some)
+		w.add("hour >= " + w.param(from.Unix()/hitSeconds))
 		rows, err := collect(ctx, tx, func(row scanner) (h hit, err error) {
 			err = row.Scan(&h.policy, &h.action, &h.count)
 			return h, err
-		}, "SELECT policy, action, CAST(SUM(count) AS BIGINT) FROM event_policy_hits"+w.sql()+" GROUP BY policy, action", w.args...)
+		}, "SELECT policy, action, CAST(SUM(count) AS BIGINT) FROM event_policy_hits"+w.String()+" GROUP BY policy, action", w.args...)
 		for _, h := range rows {
 			totals := hits[h.policy]
 			totals.add(h.action, h.count)
@@ -368,8 +359,8 @@ func (tx *Tx) sweepEvents(ctx context.Context, before time.Time) (int, error) {
 	}
 	return len(ids), inChunks(ids, func(some []any) error {
 		for _, table := range []string{"events WHERE id", "notification_outbox WHERE event"} {
-			w := &where{}
-			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" IN ("+w.list(some)+")", w.args...); err != nil {
+			w := &conditions{}
+			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" IN ("+list(w, some)+")", w.args...); err != nil {
 				return err
 			}
 		}

@@ -68,7 +68,7 @@ func (tx *Tx) AddImages(ctx context.Context, images []Image) error {
 
 // Images returns those of the IDs that are known.
 func (tx *Tx) Images(ctx context.Context, ids []string) (found []Image, err error) {
-	return found, inParts(ids, func(part []string) error {
+	return found, inChunks(ids, func(part []string) error {
 		w := &conditions{}
 		oneOf(w, "i.id", part)
 		some, err := collect(ctx, tx, scanImage, "SELECT "+imageColumns+" FROM images i"+w.String(), w.args...)
@@ -103,7 +103,7 @@ func (tx *Tx) SetImageSearch(ctx context.Context, id, search string) error {
 // ImageNames returns the names of images, by image.
 func (tx *Tx) ImageNames(ctx context.Context, ids []string) (map[string][]ImageName, error) {
 	all := map[string][]ImageName{}
-	return all, inParts(ids, func(part []string) error {
+	return all, inChunks(ids, func(part []string) error {
 		w := &conditions{}
 		oneOf(w, "image_id", part)
 		some, err := collect(ctx, tx, scanImageName, "SELECT image_id, kind, name, key FROM image_names"+w.String()+" ORDER BY image_id, kind, name", w.args...)
@@ -125,7 +125,7 @@ func (tx *Tx) AddImageNames(ctx context.Context, names []ImageName) error {
 
 // ImagesByKeys returns the IDs of images with any of the keys.
 func (tx *Tx) ImagesByKeys(ctx context.Context, keys []string) (ids []string, err error) {
-	return ids, inParts(keys, func(part []string) error {
+	return ids, inChunks(keys, func(part []string) error {
 		w := &conditions{}
 		oneOf(w, "key", part)
 		some, err := collect(ctx, tx, scanText, "SELECT DISTINCT image_id FROM image_names"+w.String(), w.args...)
@@ -150,7 +150,7 @@ func (tx *Tx) AddNodeImages(ctx context.Context, node string, ids []string) erro
 
 // RemoveNodeImages notes that a node does not have images any more.
 func (tx *Tx) RemoveNodeImages(ctx context.Context, node string, ids []string, now time.Time) error {
-	return inParts(ids, func(part []string) error {
+	return inChunks(ids, func(part []string) error {
 		seen := &conditions{}
 		set := "UPDATE images SET last_seen_time = " + seen.param(Micros(now))
 		oneOf(seen, "id", part)
@@ -175,9 +175,7 @@ type ImageFilter struct {
 }
 
 func (w *conditions) images(f *ImageFilter) {
-	if f.Search != "" {
-		w.add(`i.search LIKE ? ESCAPE '\'`, likePart(f.Search))
-	}
+	w.contains("i.search", f.Search)
 	oneOf(w, "i.scan_state", f.States)
 	oneOf(w, "i.worst", f.Worst)
 	if f.Present {

@@ -104,7 +104,7 @@ func (tx *Tx) IsNode(ctx context.Context, id string) (bool, error) {
 
 // AreNodes returns those of the IDs that are nodes'.
 func (tx *Tx) AreNodes(ctx context.Context, ids []string) (found []string, err error) {
-	return found, inParts(ids, func(part []string) error {
+	return found, inChunks(ids, func(part []string) error {
 		w := &conditions{}
 		oneOf(w, "id", part)
 		some, err := collect(ctx, tx, scanText, "SELECT id FROM nodes"+w.String(), w.args...)
@@ -194,9 +194,7 @@ func (w *conditions) state(newest int64) string {
 }
 
 func (w *conditions) nodes(f *NodeFilter) {
-	if f.Search != "" {
-		w.add(`n.search LIKE ? ESCAPE '\'`, likePart(f.Search))
-	}
+	w.contains("n.search", f.Search)
 	oneOf(w, "n.cluster", f.Clusters)
 	if len(f.States) > 0 {
 		oneOf(w, w.state(f.Newest), f.States)

@@ -95,16 +95,13 @@ type DocumentFilter struct {
 	Now                           time.Time
 }
 
-const documentWhere = ` WHERE kind = $1 AND ($2 = '' OR search LIKE $3 ESCAPE '\') AND ($4 = '' OR template = $4)
+const documentWhere = ` WHERE kind = $1 AND ($2 = '' OR search LIKE $3 ESCAPE '!') AND ($4 = '' OR template = $4)
 	AND ($5 AND NOT enabled OR $6 AND enabled AND enforce_at > $8 OR $7 AND enabled AND enforce_at <= $8)`
-
-// escapeLike makes LIKE take text as it is.
-var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func (f DocumentFilter) arguments() []any {
 	all := !f.Disabled && !f.Observing && !f.Blocking
 	search := strings.ToLower(f.Search)
-	return []any{f.Kind, search, "%" + escapeLike.Replace(search) + "%", f.Template, f.Disabled || all, f.Observing || all, f.Blocking || all, Micros(f.Now)}
+	return []any{f.Kind, search, "%" + likeEscaper.Replace(search) + "%", f.Template, f.Disabled || all, f.Observing || all, f.Blocking || all, Micros(f.Now)}
 }
 
 // ListDocuments returns at most limit documents whose name comes after the one given, by name.

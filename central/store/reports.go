@@ -98,7 +98,7 @@ type KeyedReport struct {
 
 // ReportsByKeys returns the reports under any of the keys, once for each key.
 func (tx *Tx) ReportsByKeys(ctx context.Context, keys []string) (found []KeyedReport, err error) {
-	return found, inParts(keys, func(part []string) error {
+	return found, inChunks(keys, func(part []string) error {
 		w := &conditions{}
 		oneOf(w, "k.key", part)
 		some, err := collect(ctx, tx, scanKeyedReport, "SELECT k.key, "+reportColumns+" FROM report_keys k JOIN reports r ON r.id = k.report_id"+w.String(), w.args...)

@@ -183,20 +183,26 @@ type centralPolicies struct {
 type appliedBundle struct {
 	Number int64  `json:"number"`
 	SHA256 string `json:"sha256"` // of the file, "" where the bundle holds no policies and there is no file
+	// Documents is the SHA-256 of the documents as central sent them.
+	Documents string `json:"documents"`
 }
 
 // Bundle is the number of central's bundle that is in force, 0 when none is or somebody changed the file.
-func (p *centralPolicies) Bundle() int64 {
-	var applied appliedBundle
+func (p *centralPolicies) Bundle() int64 { return p.applied().Number }
+
+// BundleSHA256 is of that bundle's documents.
+func (p *centralPolicies) BundleSHA256() string { return p.applied().Documents }
+
+func (p *centralPolicies) applied() (applied appliedBundle) {
 	data, err := os.ReadFile(p.stateFile)
 	if err != nil || json.Unmarshal(data, &applied) != nil {
-		return 0
+		return appliedBundle{}
 	}
 	data, err = os.ReadFile(p.file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || applied.SHA256 != digest(data, err == nil) {
-		return 0
+		return appliedBundle{}
 	}
-	return applied.Number
+	return applied
 }
 
 // fileHeading is how central's file begins.
@@ -235,7 +241,7 @@ func (p *centralPolicies) Apply(number int64, documents string) error {
 	if err := p.bundles.replace(p.file, data); err != nil {
 		return err
 	}
-	state, err := json.Marshal(appliedBundle{Number: number, SHA256: digest(data, data != nil)})
+	state, err := json.Marshal(appliedBundle{Number: number, SHA256: digest(data, data != nil), Documents: digest([]byte(documents), true)})
 	if err != nil {
 		return err
 	}

@@ -167,3 +167,15 @@ func TestMistakesAboutCentralSayWhatToWriteInstead(t *testing.T) {
 		})
 	}
 }
+
+func TestAnotherBundleUnderTheNumberThatTheNodeHoldsIsTakenAfterARestore(t *testing.T) {
+	central := uplinktest.New(t)
+	central.SetVerdict(imageID, report, "")
+	central.SetBundle(1, disabled(riskyImage("Immediate")))
+	d := member(t, central, nil)
+	within(t, func() bool { return central.State().GetBundle() == 1 })
+	require.NoError(t, d.Stop())
+	central.SetBundle(1, riskyImage("Immediate"))
+	d.run(t)
+	d.eventually(t, codes.PermissionDenied)
+}

@@ -2,7 +2,9 @@ package uplinktest
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -49,13 +51,13 @@ func (c *Central) Sync(ctx context.Context, request *portcullisv1.SyncRequest, s
 	if err := stream.Send(&portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Heartbeat{Heartbeat: &portcullisv1.Heartbeat{}}}); err != nil {
 		return err
 	}
-	bundle, verdicts := request.GetBundle(), request.GetVerdicts()
+	bundle, sum, verdicts := request.GetBundle(), request.GetBundleSha256(), request.GetVerdicts()
 	for {
 		c.mu.Lock()
 		newest, told, changed := c.bundle, c.told, c.changed
 		c.mu.Unlock()
-		if newest != nil && newest.GetNumber() != bundle {
-			bundle = newest.GetNumber()
+		if newest != nil && (newest.GetNumber() != bundle || SHA256(newest.GetDocuments()) != sum) {
+			bundle, sum = newest.GetNumber(), SHA256(newest.GetDocuments())
 			if err := stream.Send(&portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: newest}}); err != nil {
 				return err
 			}
@@ -72,6 +74,12 @@ func (c *Central) Sync(ctx context.Context, request *portcullisv1.SyncRequest, s
 		case <-changed:
 		}
 	}
+}
+
+// SHA256 is what a node says of a bundle's documents.
+func SHA256(documents string) string {
+	sum := sha256.Sum256([]byte(documents))
+	return hex.EncodeToString(sum[:])
 }
 
 // change wakes the streams. The caller holds mu.

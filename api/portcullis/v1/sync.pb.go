@@ -343,7 +343,10 @@ type SyncRequest struct {
 	Bundle int64 `protobuf:"varint,1,opt,name=bundle,proto3" json:"bundle,omitempty"`
 	// Of all verdicts that the node holds, as the last VerdictChanges that it has worked off gave it; 0 for
 	// none. Images whose verdict it has never been told it asks for itself.
-	Verdicts      int64 `protobuf:"varint,2,opt,name=verdicts,proto3" json:"verdicts,omitempty"`
+	Verdicts int64 `protobuf:"varint,2,opt,name=verdicts,proto3" json:"verdicts,omitempty"`
+	// SHA-256 of the documents of that bundle, in hexadecimal digits. Central sends the newest if this is another,
+	// too: a database that was restored gives numbers a second time.
+	BundleSha256  string `protobuf:"bytes,3,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -390,6 +393,13 @@ func (x *SyncRequest) GetVerdicts() int64 {
 		return x.Verdicts
 	}
 	return 0
+}
+
+func (x *SyncRequest) GetBundleSha256() string {
+	if x != nil {
+		return x.BundleSha256
+	}
+	return ""
 }
 
 type SyncResponse struct {
@@ -1448,10 +1458,11 @@ const file_portcullis_v1_sync_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12'\n" +
 	"\x0fruntime_version\x18\x05 \x01(\tR\x0eruntimeVersion\x12%\n" +
 	"\x0ekernel_version\x18\x06 \x01(\tR\rkernelVersion\x12\x1a\n" +
-	"\bplatform\x18\a \x01(\tR\bplatform\"A\n" +
+	"\bplatform\x18\a \x01(\tR\bplatform\"f\n" +
 	"\vSyncRequest\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\x03R\x06bundle\x12\x1a\n" +
-	"\bverdicts\x18\x02 \x01(\x03R\bverdicts\"\xc0\x01\n" +
+	"\bverdicts\x18\x02 \x01(\x03R\bverdicts\x12#\n" +
+	"\rbundle_sha256\x18\x03 \x01(\tR\fbundleSha256\"\xc0\x01\n" +
 	"\fSyncResponse\x12/\n" +
 	"\x06bundle\x18\x01 \x01(\v2\x15.portcullis.v1.BundleH\x00R\x06bundle\x12;\n" +
 	"\bverdicts\x18\x02 \x01(\v2\x1d.portcullis.v1.VerdictChangesH\x00R\bverdicts\x128\n" +
