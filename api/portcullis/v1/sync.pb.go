@@ -491,7 +491,7 @@ type SyncResponse_Verdicts struct {
 }
 
 type SyncResponse_Heartbeat struct {
-	// Sent at once when there is nothing else to begin with, and every 30 s while nothing else is.
+	// Sent first, so that the node knows that it is connected, and every 30 s while nothing else is.
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
