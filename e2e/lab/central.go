@@ -38,8 +38,8 @@ const CentralPassword = "correct horse battery"
 // centrals counts them, for their addresses.
 var centrals atomic.Uint32
 
-// StartCentral starts a central that knows nothing yet, and logs in.
-func StartCentral() (*Central, error) {
+// StartCentral starts a central that knows nothing yet, and logs in. Settings are lines of its configuration.
+func StartCentral(settings ...string) (*Central, error) {
 	n := centrals.Add(1)
 	dir, err := Dir(fmt.Sprintf("central-%d", n))
 	if err != nil {
@@ -52,6 +52,7 @@ func StartCentral() (*Central, error) {
 	host := fmt.Sprintf("127.2.%d.%d", n>>8, n&0xff)
 	c := &Central{URL: "https://" + host + ":8443", dir: dir, path: path, config: filepath.Join(dir, "central.yaml")}
 	config := fmt.Sprintf("listen: %[1]s:8443\nurl: %[2]s\nnames: [%[1]s]\ndata: %[3]s/data\nmetrics: {address: %[1]s:9465}\nlog: {level: debug}\n", host, c.URL, dir)
+	config += strings.Join(settings, "")
 	if err := os.WriteFile(c.config, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("configuring central: %w", err)
 	}
