@@ -92,7 +92,7 @@ e2e-kubelet: build packages $(CONTAINERD) $(KUBELET) ## pods of a real kubelet, 
 
 bench: build packages $(CONTAINERD) ## benchmarks; docs/performance.md has the figures
 	go test -run '^$$' -bench . -count 5 ./policy ./event ./scanner-client/...
-	go test -run '^$$' -bench SideBySide -benchtime 15x ./proxy/wire/wiretest
+	go test -run '^$$' -bench SideBySide -benchtime 75x ./proxy/wire/wiretest
 	go test -run '^$$' -bench ResidentMemory -benchtime 1x ./internal/node
 	cd e2e && go test -run '^$$' -bench SideBySide -benchtime 9x .
 
