@@ -55,12 +55,21 @@ test('a policy against risky images is enforced, and its preview has said so', a
 
 test('an event arrives while one looks, and counts on', async () => {
   await page.goto(url + '/events')
-  const row = page.getByRole('row', { name: 'cart-7f9c' })
-  await row.getByText('no criticals').waitFor()
+  await page.getByRole('row', { name: 'cart-7f9c' }).getByRole('link', { name: 'no criticals' }).waitFor()
+  const row = page.getByRole('row', { name: 'cart-new' })
+  expect(await row.count()).toBe(0)
+  await start({ ...cart, pod: 'cart-new' })
+  await row.waitFor()
   const count = async () => Number(await row.getByRole('cell').last().textContent())
-  const before = await count()
-  await start(cart)
-  await expect.poll(count, patience).toBe(before + 1)
+  await expect.poll(count, patience).toBe(1)
+  await start({ ...cart, pod: 'cart-new' })
+  await expect.poll(count, patience).toBe(2)
+  await page.getByRole('switch', { name: 'Live' }).click()
+  await start({ ...cart, pod: 'cart-new' })
+  await page.getByText('New events have come').waitFor()
+  expect(await count()).toBe(2)
+  await page.getByRole('button', { name: 'Show them' }).click()
+  await expect.poll(count, patience).toBe(3)
 })
 
 test('an event says what was found, what to do, and leads to policy, image, node and exemption', async () => {

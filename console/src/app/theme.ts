@@ -1,6 +1,9 @@
 import { theme, type ThemeConfig } from 'antd'
 
-// Ant Design's own blue, placeholder and secondary text are below the contrast that WCAG AA asks for.
+// Text of coloured tags is a shade of these.
+const darker = { gold: '#d48806', orange: '#d46b08', volcano: '#d4380d', green: '#389e0d', blue: '#0958d9' }
+
+// Ant Design's own blue, the bright tags, placeholder and secondary text are below the contrast that WCAG AA asks for.
 export function themeOf(dark: boolean): ThemeConfig {
   return {
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
@@ -15,6 +18,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       colorTextDescription: dark ? 'rgba(255,255,255,0.65)' : 'rgba(0,0,0,0.62)',
       colorTextPlaceholder: dark ? 'rgba(255,255,255,0.6)' : 'rgba(0,0,0,0.58)',
       borderRadius: 6,
+      ...(dark ? {} : darker),
     },
     components: {
       Layout: { siderBg: dark ? '#141414' : '#ffffff', headerBg: dark ? '#141414' : '#ffffff', headerPadding: '0 16px' },
