@@ -1,7 +1,7 @@
 import { theme, type ThemeConfig } from 'antd'
 
-// Text of coloured tags is a shade of these.
-const darker = { gold: '#d48806', orange: '#d46b08', volcano: '#d4380d', green: '#389e0d', blue: '#0958d9' }
+// Text of coloured tags is a shade of these; what is pointed at has to be readable, too.
+const darker = { colorPrimaryHover: '#003eb3', gold: '#d48806', orange: '#d46b08', volcano: '#d4380d', green: '#389e0d', blue: '#0958d9' }
 
 // Ant Design's own blue, the bright tags, placeholder and secondary text are below the contrast that WCAG AA asks for.
 export function themeOf(dark: boolean): ThemeConfig {
