@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -37,7 +38,8 @@ func (w *world) startProvider() (settings string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("OpenID provider: %w", err)
 	}
-	if err := w.provider.Start(listener, certified.TLS); err != nil {
+	// It serves what it is given, and takes the configuration for its own address only.
+	if err := w.provider.Start(tls.NewListener(listener, certified.TLS), certified.TLS); err != nil {
 		return "", fmt.Errorf("OpenID provider: %w", err)
 	}
 	return fmt.Sprintf("oidc: {name: Company, issuer: %q, clientID: %q, clientSecretFile: %s, authority: %s, scopes: [openid, email, profile, groups], roles: {viewer: [engineering]}}\n",

@@ -24,7 +24,8 @@ export function useNews(filter: EventFilter, key: string, live: boolean) {
     else due.current ??= setTimeout(show, pause)
   })
   const follow = useEffectEvent(async (signal: AbortSignal) => {
-    for await (const _ of central.events.followEvents({ filter }, { signal })) came()
+    // Central begins with headers. What came between the list and them is in nobody's stream.
+    for await (const _ of central.events.followEvents({ filter }, { signal, onHeader: show })) came()
   })
   useEffect(() => {
     const stop = new AbortController()
@@ -37,8 +38,6 @@ export function useNews(filter: EventFilter, key: string, live: boolean) {
           if (ConnectError.from(error).code === Code.Unimplemented) return
         }
         await new Promise((resolve) => setTimeout(resolve, again))
-        // Whatever came while nobody followed is not told any more.
-        if (!stop.signal.aborted) came()
       }
     }
     void keepFollowing()
