@@ -104,7 +104,7 @@ export function PolicyPage() {
           <Card style={{ marginBottom: 16 }}>
             <Facts policy={policy!} />
           </Card>
-          <Card title={t('policies.document')} style={{ marginBottom: 16 }}>
+          <Card title={t('documents.document')} style={{ marginBottom: 16 }}>
             <pre style={{ margin: 0, overflow: 'auto' }}>{policy!.document}</pre>
           </Card>
           <History name={name} />

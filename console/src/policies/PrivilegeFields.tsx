@@ -1,6 +1,6 @@
 import { Radio, Tag, Tooltip, Tree, Typography } from 'antd'
 import { useText } from '../text'
-import { Field, useEditor } from './fields'
+import { Field, useEditor } from '../documents/fields'
 import { expand, toggle } from './parameters'
 import { vocabulary } from './vocabulary'
 

@@ -21,6 +21,8 @@ export const sharedTexts = {
   'shared.total_one': ['{{count}} entry', '共 {{count}} 条'],
   'shared.total_other': ['{{count}} entries', '共 {{count}} 条'],
   'shared.cancel': ['Cancel', '取消'],
+  'shared.create': ['Create', '创建'],
+  'shared.saved': ['Saved.', '已保存。'],
   'shared.save': ['Save', '保存'],
   'shared.delete': ['Delete', '删除'],
   'shared.edit': ['Edit', '编辑'],

@@ -1,5 +1,6 @@
 import { appTexts } from '../app/text'
 import { auditTexts } from '../audit/text'
+import { documentTexts } from '../documents/text'
 import { eventTexts } from '../events/text'
 import { overviewTexts } from '../overview/text'
 import { policyTexts } from '../policies/text'
@@ -12,6 +13,7 @@ import { words } from './words'
 export const catalogue = {
   ...appTexts,
   ...auditTexts,
+  ...documentTexts,
   ...eventTexts,
   ...overviewTexts,
   ...policyTexts,
