@@ -1,4 +1,4 @@
-import { AlertOutlined, DashboardOutlined, FileSearchOutlined, SafetyOutlined, UserOutlined } from '@ant-design/icons'
+import { AlertOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -43,6 +43,18 @@ export const pages: Page[] = [
     routes: [
       { path: 'events', lazy: async () => ({ Component: (await import('../events/EventsPage')).EventsPage }) },
       { path: 'events/:id', lazy: async () => ({ Component: (await import('../events/EventPage')).EventPage }) },
+    ],
+  },
+  {
+    path: '/exemptions',
+    title: 'app.exemptions',
+    icon: <FileProtectOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'exemptions', lazy: async () => ({ Component: (await import('../exemptions/ExemptionsPage')).ExemptionsPage }) },
+      { path: 'exemptions/new', lazy: async () => ({ Component: (await import('../exemptions/NewExemptionPage')).NewExemptionPage }) },
+      { path: 'exemptions/:name', lazy: async () => ({ Component: (await import('../exemptions/ExemptionPage')).ExemptionPage }) },
+      { path: 'exemptions/:name/edit', lazy: async () => ({ Component: (await import('../exemptions/EditExemptionPage')).EditExemptionPage }) },
     ],
   },
   {

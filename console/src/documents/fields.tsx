@@ -39,7 +39,16 @@ export function Field({ path, label, hint, id, children }: FieldProps) {
 
 const characters = (text: string) => [...text].length
 
-export function TextField({ path, label, max, area, disabled }: { path: Path; label: string; max?: number; area?: boolean; disabled?: boolean }) {
+interface TextProps {
+  path: Path
+  label: string
+  hint?: string
+  max?: number
+  area?: boolean
+  disabled?: boolean
+}
+
+export function TextField({ path, label, hint, max, area, disabled }: TextProps) {
   const { get, set } = useEditor()
   const id = useId()
   const value = get(path)
@@ -47,11 +56,11 @@ export function TextField({ path, label, max, area, disabled }: { path: Path; la
     id,
     disabled,
     value: typeof value === 'string' ? value : '',
-    count: { show: max !== undefined, max, strategy: characters },
+    count: max ? { show: true, max, strategy: characters } : undefined,
     onChange: ({ target }: { target: { value: string } }) => set(path, target.value || undefined),
   }
   return (
-    <Field path={path} label={label} id={id}>
+    <Field path={path} label={label} hint={hint} id={id}>
       {area ? <Input.TextArea autoSize={{ minRows: 2, maxRows: 6 }} {...props} /> : <Input {...props} />}
     </Field>
   )

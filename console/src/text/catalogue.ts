@@ -2,6 +2,7 @@ import { appTexts } from '../app/text'
 import { auditTexts } from '../audit/text'
 import { documentTexts } from '../documents/text'
 import { eventTexts } from '../events/text'
+import { exemptionTexts } from '../exemptions/text'
 import { overviewTexts } from '../overview/text'
 import { policyTexts } from '../policies/text'
 import { profileTexts } from '../profile/text'
@@ -15,6 +16,7 @@ export const catalogue = {
   ...auditTexts,
   ...documentTexts,
   ...eventTexts,
+  ...exemptionTexts,
   ...overviewTexts,
   ...policyTexts,
   ...profileTexts,
