@@ -1,4 +1,4 @@
-import { AlertOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, UserOutlined } from '@ant-design/icons'
+import { AlertOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -56,6 +56,13 @@ export const pages: Page[] = [
       { path: 'exemptions/:name', lazy: async () => ({ Component: (await import('../exemptions/ExemptionPage')).ExemptionPage }) },
       { path: 'exemptions/:name/edit', lazy: async () => ({ Component: (await import('../exemptions/EditExemptionPage')).EditExemptionPage }) },
     ],
+  },
+  {
+    path: '/users',
+    title: 'app.users',
+    icon: <TeamOutlined />,
+    least: Role.ADMIN,
+    routes: [{ path: 'users', lazy: async () => ({ Component: (await import('../users/UsersPage')).UsersPage }) }],
   },
   {
     path: '/audit',

@@ -24,6 +24,8 @@ export const sharedTexts = {
   'shared.create': ['Create', '创建'],
   'shared.saved': ['Saved.', '已保存。'],
   'shared.save': ['Save', '保存'],
+  'shared.close': ['Close', '关闭'],
+  'shared.once': ['It is shown this once. Copy it now.', '仅显示一次，请立即复制。'],
   'shared.delete': ['Delete', '删除'],
   'shared.edit': ['Edit', '编辑'],
   'shared.search': ['Search', '搜索'],

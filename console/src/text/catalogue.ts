@@ -8,6 +8,8 @@ import { policyTexts } from '../policies/text'
 import { profileTexts } from '../profile/text'
 import { sessionTexts } from '../session/text'
 import { sharedTexts } from '../shared/text'
+import { tokenTexts } from '../tokens/text'
+import { userTexts } from '../users/text'
 import { words } from './words'
 
 // catalogue is every text of the console. A page adds its own here.
@@ -22,6 +24,8 @@ export const catalogue = {
   ...profileTexts,
   ...sessionTexts,
   ...sharedTexts,
+  ...tokenTexts,
+  ...userTexts,
   ...words,
 }
 
