@@ -1,4 +1,4 @@
-import { AlertOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
+import { AlertOutlined, BellOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -55,6 +55,17 @@ export const pages: Page[] = [
       { path: 'exemptions/new', lazy: async () => ({ Component: (await import('../exemptions/NewExemptionPage')).NewExemptionPage }) },
       { path: 'exemptions/:name', lazy: async () => ({ Component: (await import('../exemptions/ExemptionPage')).ExemptionPage }) },
       { path: 'exemptions/:name/edit', lazy: async () => ({ Component: (await import('../exemptions/EditExemptionPage')).EditExemptionPage }) },
+    ],
+  },
+  {
+    path: '/notifications',
+    title: 'app.notifications',
+    icon: <BellOutlined />,
+    least: Role.ADMIN,
+    routes: [
+      { path: 'notifications', lazy: async () => ({ Component: (await import('../notifications/NotificationsPage')).NotificationsPage }) },
+      { path: 'notifications/new', lazy: async () => ({ Component: (await import('../notifications/ChannelPage')).NewChannelPage }) },
+      { path: 'notifications/:name', lazy: async () => ({ Component: (await import('../notifications/ChannelPage')).ChannelPage }) },
     ],
   },
   {

@@ -1,10 +1,10 @@
 import { Code, ConnectError } from '@connectrpc/connect'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { App, Button, Modal } from 'antd'
+import { App, Button } from 'antd'
 import { type ReactNode, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { actorName } from '../shared/actors'
-import { Diff } from '../shared/Diff'
+import { Conflict } from '../shared/Conflict'
 import { problemsOf } from '../shared/errors'
 import { PageHead } from '../shared/PageHead'
 import { Failure } from '../shared/states'
@@ -19,31 +19,6 @@ export interface Stored {
   document: string
   revision: bigint
   updatedBy: string
-}
-
-interface ConflictProps {
-  mine: string
-  newest: Stored
-  onTheirs: () => void
-  onMine: () => void
-}
-
-function Conflict({ mine, newest, onTheirs, onMine }: ConflictProps) {
-  const { t } = useText()
-  const footer = [
-    <Button key="theirs" onClick={onTheirs}>
-      {t('documents.takeTheirs')}
-    </Button>,
-    <Button key="mine" danger type="primary" onClick={onMine}>
-      {t('documents.keepMine')}
-    </Button>,
-  ]
-  return (
-    <Modal open width={900} closable={false} mask={{ closable: false }} title={t('documents.conflict', { name: newest.name })} footer={footer}>
-      <p>{t('documents.conflictHint', { name: actorName(newest.updatedBy) })}</p>
-      <Diff before={newest.document} after={mine} />
-    </Modal>
-  )
 }
 
 interface Props {
@@ -98,7 +73,16 @@ export function EditDocument({ stored, url, queryKey, save, newest, tools, child
       <DocumentForm editor={editor} problems={problemsOf(saving.error)}>
         {children(editor)}
       </DocumentForm>
-      {theirs && <Conflict mine={editor.draft.text} newest={theirs} onTheirs={show} onMine={overwrite} />}
+      {theirs && (
+        <Conflict
+          name={theirs.name}
+          hint={t('documents.conflictHint', { name: actorName(theirs.updatedBy) })}
+          theirs={theirs.document}
+          mine={editor.draft.text}
+          onTheirs={show}
+          onMine={overwrite}
+        />
+      )}
       {leave.dialog}
     </>
   )

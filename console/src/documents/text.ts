@@ -5,9 +5,6 @@ export const documentTexts = {
   'documents.document': ['YAML', 'YAML'],
   'documents.broken': ['The YAML has a mistake, so the form waits until it is mended.', 'YAML 存在错误，修正后表单将恢复。'],
   'documents.brokenLine': ['Line {{line}}: {{message}}', '第 {{line}} 行：{{message}}'],
-  'documents.conflict': ['Somebody else changed {{name}}', '{{name}} 已被他人修改'],
   'documents.conflictHint': ['{{name}} saved another revision while you were editing. Nothing of yours is lost yet.', '在您编辑期间，{{name}} 保存了新版本，您的修改尚未丢失。'],
-  'documents.takeTheirs': ['Discard mine and show theirs', '放弃我的修改，查看最新版本'],
-  'documents.keepMine': ['Save mine in its place', '用我的修改覆盖'],
   'documents.imagesHint': ['Search scanned images, or enter a pattern such as registry.example.com/team/**', '搜索已扫描的镜像，或输入匹配规则，如 registry.example.com/team/**'],
 } as const satisfies Texts

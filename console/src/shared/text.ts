@@ -35,4 +35,7 @@ export const sharedTexts = {
   'shared.added': ['Added', '新增'],
   'shared.removed': ['Removed', '删除'],
   'shared.never': ['never', '从未'],
+  'shared.conflict': ['Somebody else changed {{name}}', '{{name}} 已被他人修改'],
+  'shared.takeTheirs': ['Discard mine and show theirs', '放弃我的修改，查看最新版本'],
+  'shared.keepMine': ['Save mine in its place', '用我的修改覆盖'],
 } as const satisfies Texts

@@ -3,6 +3,7 @@ import { auditTexts } from '../audit/text'
 import { documentTexts } from '../documents/text'
 import { eventTexts } from '../events/text'
 import { exemptionTexts } from '../exemptions/text'
+import { notificationTexts } from '../notifications/text'
 import { overviewTexts } from '../overview/text'
 import { policyTexts } from '../policies/text'
 import { profileTexts } from '../profile/text'
@@ -19,6 +20,7 @@ export const catalogue = {
   ...documentTexts,
   ...eventTexts,
   ...exemptionTexts,
+  ...notificationTexts,
   ...overviewTexts,
   ...policyTexts,
   ...profileTexts,
