@@ -27,8 +27,8 @@ function ParameterTree() {
               <Tag>{t('policies.byName')}</Tag>
             </Tooltip>
           )}
-          <Typography.Text type="secondary" lang="en">
-            {leaf.risk}
+          <Typography.Text type="secondary">
+            {word('risk', leaf.name)}
           </Typography.Text>
         </>
       ),
