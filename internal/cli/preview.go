@@ -64,7 +64,7 @@ func (c *call) showPreview(r *portcullisv1.PreviewPolicyResponse) error {
 var previewedImageKind = output.Kind[*portcullisv1.PreviewedImage]{
 	Columns: []output.Column[*portcullisv1.PreviewedImage]{
 		{Title: "ACTION", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Word(i.GetAction()) }},
-		{Title: "IMAGE", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return output.Some(i.GetNames(), 0) }},
+		{Title: "IMAGE", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return firstOr(i.GetNames()) }},
 		{Title: "ID", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string { return shortID(i.GetImageId()) }},
 		{Title: "NODES", Cell: func(i *portcullisv1.PreviewedImage, _ time.Time) string {
 			return output.Some(i.GetNodes(), int(i.GetNodesTotal()))
