@@ -121,7 +121,7 @@ func (s *stage) apply(ctx context.Context) error {
 const (
 	bundleInForce = "portcullis_central_bundle"
 	connected     = "portcullis_central_connected"
-	verdictsKnown = "portcullis_central_verdicts_mirrored"
+	verdictsKnown = `portcullis_verdict_source_answers_total{result="found",source="central"}`
 )
 
 // metricExceeds waits until a series of the node is above a value.

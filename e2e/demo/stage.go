@@ -210,12 +210,14 @@ func (s *stage) uploadReports(ctx context.Context, folder string, images int) er
 		return fmt.Errorf("reports: %w", err)
 	}
 	say("  $ portcullis upload-report reports/*.json")
+	began := time.Now()
 	if _, err := s.operator.ask("", append([]string{"upload-report"}, files...)...); err != nil {
 		return err
 	}
 	if err := s.metricExceeds(ctx, verdictsKnown, float64(images-1)); err != nil {
 		return fmt.Errorf("the reports had no effect: %w", err)
 	}
+	say("  uploaded, and known on the node, after %d ms", time.Since(began).Milliseconds())
 	_, err = s.operator.do("", "get", "images")
 	return err
 }
