@@ -38,8 +38,12 @@ func newTurn(addresses []string, times Times) *turn {
 
 func (t *turn) address() string { return t.addresses[t.at] }
 
-// next goes on to the next address, and returns how long to wait before.
-func (t *turn) next() time.Duration {
+// next goes on to the next address after a connection that lasted for so long, 0 for none, and returns how long
+// to wait before. After a connection that was of use the others have not failed yet.
+func (t *turn) next(lasted time.Duration) time.Duration {
+	if lasted > t.retry.bound {
+		t.failures = 0
+	}
 	t.at = (t.at + 1) % len(t.addresses)
 	t.failures++
 	if t.failures%len(t.addresses) != 0 {

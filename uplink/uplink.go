@@ -182,8 +182,12 @@ func (u *Uplink) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) >= u.options.Times.Stable {
+		lasted := time.Since(began)
+		if lasted >= u.options.Times.Stable {
 			turn.reset()
+		}
+		if !wasConnected {
+			lasted = 0
 		}
 		log := u.options.Log.WithError(err).WithField("central", address)
 		switch {
@@ -200,7 +204,7 @@ func (u *Uplink) Run(ctx context.Context) {
 			log.Warn("central cannot be reached; what is in force stays")
 		}
 		told[address] = err.Error()
-		wait(ctx, turn.next(), nil)
+		wait(ctx, turn.next(lasted), nil)
 	}
 }
 
