@@ -33,6 +33,7 @@ type chaos struct {
 	seed         uint64
 	pod          *lab.Sandbox
 	risky, clean lab.Container
+	replicas     []*lab.Central // besides central
 
 	mu                sync.Mutex
 	certain, possible map[made]int64
@@ -59,45 +60,60 @@ func newChaos(g *governed) *chaos {
 	g.upload(cleanID)
 	g.create(watched)
 	g.create(noCriticals)
-	probe := c.risky
-	probe.Name = "probe"
-	require.Eventually(g.t, func() bool { return c.attempt(probe, "block") == codes.PermissionDenied }, patience, 20*time.Millisecond)
-	c.wrong = nil // before the policy was in force
+	c.becomes("first", c.risky, codes.PermissionDenied)
 	return c
+}
+
+// becomes waits until creating a container of that name is answered so.
+func (c *chaos) becomes(name string, container lab.Container, code codes.Code) {
+	c.t.Helper()
+	container.Name = name
+	require.Eventually(c.t, func() bool { return status.Code(c.decide(container, "block")) == code }, patience, 20*time.Millisecond)
 }
 
 func (c *chaos) random(stream uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(c.seed, stream)) //nolint:gosec // G404: no secret
 }
 
-// attempt creates a container on which the node makes a decision of the action, and keeps account of it.
-func (c *chaos) attempt(container lab.Container, action string) codes.Code {
+// decide creates a container, removes what could be created, and keeps account of the decision: of an action that
+// is known where the answer does not tell.
+func (c *chaos) decide(container lab.Container, action string) error {
 	c.calls.Add(1)
 	id, err := c.cri.Create(c.ctx, c.pod, container)
 	if err == nil {
-		_, err := c.direct.Runtime.RemoveContainer(c.ctx, &runtime.RemoveContainerRequest{ContainerId: id})
-		c.account(err == nil, "removing %s: %v", container.Name, err)
+		if _, err := c.direct.Runtime.RemoveContainer(c.ctx, &runtime.RemoveContainerRequest{ContainerId: id}); err != nil {
+			c.isWrong("removing %s: %v", container.Name, err)
+		}
 	}
-	decision, code := made{container.Name, action}, status.Code(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case code == codes.OK && action == "alert", code == codes.PermissionDenied && action == "block":
-		c.certain[decision]++
-	case code == codes.Unavailable && strings.Contains(err.Error(), "Error while dialing"):
-		// No daemon has seen the call.
-	case code == codes.Unavailable:
-		c.possible[decision]++
-	default:
-		c.wrong = append(c.wrong, fmt.Sprintf("%s of %s: %v", action, container.Name, err))
+	switch code := status.Code(err); {
+	case code == codes.PermissionDenied:
+		c.certain[made{container.Name, "block"}]++
+	case code == codes.OK && action == "alert":
+		c.certain[made{container.Name, "alert"}]++
+	case code == codes.Unavailable && !neverConnected(err):
+		c.possible[made{container.Name, action}]++
 	}
-	return code
+	return err
 }
 
-func (c *chaos) account(right bool, format string, args ...any) {
-	if right {
+// neverConnected says that no daemon has seen a call.
+func neverConnected(err error) bool {
+	return strings.Contains(err.Error(), "Error while dialing") || strings.Contains(err.Error(), "error reading server preface")
+}
+
+// attempt is decide where the action cannot be another.
+func (c *chaos) attempt(container lab.Container, action string) {
+	err := c.decide(container, action)
+	code := status.Code(err)
+	if code == codes.Unavailable || code == codes.PermissionDenied && action == "block" || code == codes.OK && action == "alert" {
 		return
 	}
+	c.isWrong("%s of %s: %v", action, container.Name, err)
+}
+
+func (c *chaos) isWrong(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
@@ -198,7 +214,15 @@ func (c *chaos) settles() {
 func (c *chaos) exact() {
 	c.t.Helper()
 	require.Empty(c.t, c.wrong)
-	events, err := c.central.Events(c.ctx, c.Node)
+	for _, central := range append(c.replicas, c.central) {
+		c.exactAt(central)
+	}
+	c.t.Logf("%d calls", c.calls.Load())
+}
+
+func (c *chaos) exactAt(central *lab.Central) {
+	c.t.Helper()
+	events, err := central.Events(c.ctx, c.Node)
 	require.NoError(c.t, err)
 	counted, total := map[made]int64{}, int64(0)
 	for _, e := range events {
@@ -219,8 +243,8 @@ func (c *chaos) exact() {
 		unseen += most
 	}
 	require.Equal(c.t, c.spooled(), total, "the spool's numbers say how many decisions the node has made")
-	c.t.Logf("%d calls; %d decisions whose answer was seen, %d calls whose answer was lost with its connection; central counts %d in %d events",
-		c.calls.Load(), seen, unseen, total, len(events))
+	c.t.Logf("%d decisions whose answer was seen, %d calls whose answer was lost with its connection; central counts %d in %d events",
+		seen, unseen, total, len(events))
 	require.Positive(c.t, seen)
 }
 
