@@ -31,7 +31,7 @@ PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon po
 BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-browser test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
+.PHONY: build generate console console-lint console-test console-browser test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
 
 build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -63,9 +63,12 @@ console-browser: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## the 
 
 test: format lint unit console-test console-browser e2e ## everything CI runs, but for e2e-kubelet
 
-demo: build packages $(CONTAINERD) ## the main job, on a real containerd
+demo: build packages $(CONTAINERD) ## the whole system on a real containerd; KEEP=1 leaves it running
 	cd e2e && go build -o ../bin/demo ./demo
-	bin/demo
+	bin/demo $(if $(KEEP),keep)
+
+demo-stop: ## end the demo that KEEP=1 left running, and all that belongs to it
+	@bin/demo stop
 
 format: ## formatting and module files are as the tools would write them
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { accessibility, complaints, launch, open, writeYAML } from './chromium'
-import { login, password, start, url } from './node'
+import { login, password, start, url } from './lab'
 
 const patience = { timeout: 60_000, interval: 200 }
 
@@ -80,7 +80,7 @@ test('an event says what was found, what to do, and leads to policy, image, node
   }
   expect(await accessibility(page)).toEqual([])
   const to = async (name: string) => page.getByRole('link', { name }).first().getAttribute('href')
-  expect(await to('Exempt this')).toMatch(/^\/exemptions\/new\?policy=no\+criticals&image=sha256%3A[0-9a-f]{64}&finding=CVE-2021-44228&namespace=shop$/)
+  expect(await to('Exempt this')).toMatch(/^\/exemptions\/new\?policy=no\+criticals&image=sha256%3A[0-9a-f]{64}&finding=CVE-2021-44228&reason=Needed\+by\+cart\+of\+cart-7f9c\+in\+shop/)
   expect(await to('sha256:')).toMatch(/^\/images\/sha256%3A[0-9a-f]{64}$/)
   expect(await to('worker-1')).toMatch(/^\/nodes\/.+$/)
   await page.getByRole('button', { name: 'Show policy' }).click()
@@ -94,7 +94,7 @@ test('malware is found by its hash, and a policy is edited on either side', asyn
   await writeYAML(page, (text) => text.replace('malware: {}', 'malware: {md5: [44d88612fea8a8f36de82e1278abb02f]}'))
   await page.getByText('44d88612fea8a8f36de82e1278abb02f').first().waitFor()
   await page.getByRole('button', { name: 'Save' }).click()
-  await page.getByText('The policy is saved.').waitFor()
+  await page.getByText('Saved.').waitFor()
   await expect.poll(() => start(agent), patience).toContain('Multios.Coinminer')
   await page.goto(url + '/events?finding=44d88612fea8a8f36de82e1278abb02f')
   await page.getByRole('row', { name: 'agent-x2' }).getByRole('link').first().click()
@@ -152,10 +152,10 @@ test('two editors of one policy do not overwrite each other', async () => {
   await other.goto(url + '/policies/no%20criticals/edit')
   await other.getByLabel('Description').fill('theirs')
   await other.getByRole('button', { name: 'Save' }).click()
-  await other.getByText('The policy is saved.').waitFor()
+  await other.getByText('Saved.').waitFor()
   await other.close()
   await page.getByRole('button', { name: 'Save' }).click()
-  await page.getByRole('dialog', { name: 'Somebody else changed this policy' }).waitFor()
+  await page.getByRole('dialog', { name: 'Somebody else changed no criticals' }).waitFor()
   await page.getByRole('button', { name: 'Save mine in its place' }).click()
   await page.getByRole('heading', { name: 'no criticals', level: 1 }).waitFor()
   await page.getByText('description: mine').first().waitFor()
@@ -173,7 +173,7 @@ test('a session that ends keeps a form that is half filled', async () => {
   await dialog.waitFor({ state: 'hidden' })
   expect(await page.getByLabel('Description').inputValue()).toBe('half a sentence')
   await page.getByRole('button', { name: 'Save' }).click()
-  await page.getByText('The policy is saved.').waitFor()
+  await page.getByText('Saved.').waitFor()
 })
 
 test('who logs in by OIDC as a viewer sees all and changes nothing', async () => {

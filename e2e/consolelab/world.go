@@ -81,7 +81,7 @@ func (w *world) startCentral() (err error) {
 	if err != nil {
 		return err
 	}
-	w.central, err = lab.StartCentral(settings)
+	w.central, err = lab.StartCentralWith(lab.CentralOptions{Settings: settings})
 	return err
 }
 

@@ -13,7 +13,8 @@ import { useTime } from '../shared/time'
 import { type TextKey, useText } from '../text'
 import { ActionTag } from './ActionTag'
 import { Evidence } from './Evidence'
-import { exemptionURL, nodeURL } from './links'
+import { nodeURL } from './links'
+import { useExemptionURL } from './useExemptionURL'
 
 function Facts({ event }: { event: Event }) {
   const { t, word, locale } = useText()
@@ -68,6 +69,7 @@ function Ways({ event }: { event: Event }) {
   const { t } = useText()
   const navigate = useNavigate()
   const { may } = useSession()
+  const exemption = useExemptionURL(event)
   const way = (to: string, text: TextKey, type?: 'primary') => (
     <Button type={type} onClick={() => void navigate(to)}>
       {t(text)}
@@ -77,7 +79,7 @@ function Ways({ event }: { event: Event }) {
     <>
       {event.policy && way(`/policies/${encodeURIComponent(event.policy)}`, 'events.showPolicy')}
       {event.imageId && way(`/images/${encodeURIComponent(event.imageId)}`, 'events.showImage')}
-      {event.policy && may(Role.EDITOR) && way(exemptionURL(event), 'events.exempt', 'primary')}
+      {event.policy && may(Role.EDITOR) && way(exemption(), 'events.exempt', 'primary')}
     </>
   )
 }

@@ -7,7 +7,7 @@ import { SeverityTag } from '../shared/SeverityTag'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
 import { type Match, matchesOf, type Piece } from './evidence'
-import { exemptionURL } from './links'
+import { useExemptionURL } from './useExemptionURL'
 
 function Name({ piece: { kind, name, type } }: { piece: Piece }) {
   const { t, word } = useText()
@@ -46,6 +46,7 @@ function Where({ piece: { place, details } }: { piece: Piece }) {
 function Pieces({ event, pieces }: { event: Event; pieces: Piece[] }) {
   const { t } = useText()
   const editor = useSession().may(Role.EDITOR)
+  const exemption = useExemptionURL(event)
   const all: (TableColumnsType<Piece>[number] & { when: boolean })[] = [
     { key: 'severity', title: t('events.severity'), render: (_, { severity }) => <SeverityTag severity={severity} />, when: pieces.some(({ severity }) => severity) },
     { key: 'finding', title: t('events.finding'), render: (_, piece) => <Name piece={piece} />, when: true },
@@ -54,7 +55,7 @@ function Pieces({ event, pieces }: { event: Event; pieces: Piece[] }) {
     {
       key: 'exempt',
       title: '',
-      render: (_, { finding }) => finding && <Link to={exemptionURL(event, finding)}>{t('events.exempt')}</Link>,
+      render: (_, { finding }) => finding && <Link to={exemption(finding)}>{t('events.exempt')}</Link>,
       when: editor && pieces.some(({ finding }) => finding),
     },
   ]

@@ -51,6 +51,6 @@ test('the file holds other events than the list', () => {
 
 test('an exemption begins with more than the event says', () => {
   const event = create(EventSchema, { policy: 'no criticals', imageId: 'sha256:00' })
-  expect(exemptionURL(event, 'CVE-1')).toBe('/exemptions/new?policy=no+criticals&image=sha256%3A00&finding=CVE-1')
-  expect(exemptionURL(create(EventSchema, { imageId: 'sha256:00', namespace: 'shop' }))).toBe('/exemptions/new?image=sha256%3A00&namespace=shop')
+  expect(exemptionURL(event, 'cart has to run', 'CVE-1')).toBe('/exemptions/new?policy=no+criticals&image=sha256%3A00&finding=CVE-1&reason=cart+has+to+run')
+  expect(exemptionURL(create(EventSchema, { imageId: 'sha256:00' }), '')).toBe('/exemptions/new?image=sha256%3A00')
 })

@@ -11,8 +11,8 @@ export function nodeURL(id: string) {
 }
 
 // exemptionURL leads to a new exemption of what an event shows; of the image alone where finding is empty.
-export function exemptionURL({ policy, imageId, namespace }: Event, finding = '') {
-  const known = Object.entries({ policy, image: imageId, finding, namespace }).filter(([, value]) => value)
+export function exemptionURL({ policy, imageId }: Event, reason: string, finding = '') {
+  const known = Object.entries({ policy, image: imageId, finding, reason }).filter(([, value]) => value)
   return '/exemptions/new?' + new URLSearchParams(known).toString()
 }
 

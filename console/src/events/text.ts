@@ -55,6 +55,7 @@ export const eventTexts = {
   'events.kind.malware': ['malware', '木马病毒'],
   'events.kind.secrets': ['secrets', '敏感信息'],
   'events.exempt': ['Exempt this…', '设为例外…'],
+  'events.neededBy': ['Needed by {{container}} of {{pod}} in {{namespace}}: ', '{{namespace}} 中 {{pod}} 的容器 {{container}} 需要：'],
   'events.showPolicy': ['Show policy', '查看策略'],
   'events.showImage': ['Show image', '查看镜像'],
 } as const satisfies Texts
