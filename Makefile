@@ -31,7 +31,7 @@ PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon po
 BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-browser test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
+.PHONY: build generate console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
 
 build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -60,6 +60,10 @@ console-test: $(CONSOLE_MODULES) ## the console's unit tests
 console-browser: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## the console in a browser, on a real central with a real node
 	cd e2e && go build -o ../bin/consolelab ./consolelab
 	$(WITH_NODE) cd console && ../bin/consolelab npm run --silent browser
+
+console-pictures: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## docs/images: every page in both languages and themes
+	cd e2e && go build -o ../bin/consolelab ./consolelab
+	$(WITH_NODE) cd console && ../bin/consolelab npm run --silent pictures
 
 test: format lint unit console-test console-browser e2e ## everything CI runs, but for e2e-kubelet
 
