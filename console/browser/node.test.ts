@@ -212,6 +212,23 @@ test('in Chinese everything is Chinese', async () => {
   await chinese.context().close()
 })
 
+test('what is exempted from an event may start', async () => {
+  await page.goto(url + '/events?pod=cart-7f9c')
+  await page.getByRole('row', { name: 'cart-7f9c' }).getByRole('link').first().click()
+  await page.getByRole('button', { name: 'Exempt this' }).click()
+  await page.getByRole('textbox', { name: 'YAML' }).getByText('no criticals').waitFor()
+  await page.getByLabel('Name', { exact: true }).fill('cart is needed')
+  const reason = page.getByRole('textbox', { name: 'Reason' })
+  expect(await reason.inputValue()).toContain('Needed by cart of cart-7f9c in shop')
+  await reason.fill('reviewed in SEC-1234')
+  await page.getByRole('button', { name: 'Create', exact: true }).click()
+  await page.getByRole('heading', { name: 'cart is needed', level: 1 }).waitFor()
+  await expect.poll(() => start(cart), patience).toBe('')
+  await page.getByRole('button', { name: /^Delete/ }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click()
+  await expect.poll(() => start(cart), patience).not.toBe('')
+})
+
 test('a policy that is switched off lets everything start', async () => {
   await page.goto(url + '/policies')
   await page.getByRole('switch', { name: 'Switch no criticals on or off' }).click()
