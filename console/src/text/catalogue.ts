@@ -1,6 +1,8 @@
 import { appTexts } from '../app/text'
 import { auditTexts } from '../audit/text'
 import { eventTexts } from '../events/text'
+import { imageTexts } from '../images/text'
+import { nodeTexts } from '../nodes/text'
 import { overviewTexts } from '../overview/text'
 import { policyTexts } from '../policies/text'
 import { profileTexts } from '../profile/text'
@@ -13,6 +15,8 @@ export const catalogue = {
   ...appTexts,
   ...auditTexts,
   ...eventTexts,
+  ...imageTexts,
+  ...nodeTexts,
   ...overviewTexts,
   ...policyTexts,
   ...profileTexts,
