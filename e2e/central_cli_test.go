@@ -31,8 +31,11 @@ func onEachDatabase(t *testing.T, test func(*commanded)) {
 	needLab(t)
 	t.Parallel()
 	for name, options := range map[string]func(*testing.T) lab.CentralOptions{
-		"SQLite":     func(*testing.T) lab.CentralOptions { return lab.CentralOptions{} },
-		"PostgreSQL": func(t *testing.T) lab.CentralOptions { _, url := startPostgres(t); return lab.CentralOptions{Database: url} },
+		"SQLite": func(*testing.T) lab.CentralOptions { return lab.CentralOptions{} },
+		"PostgreSQL": func(t *testing.T) lab.CentralOptions {
+			_, url := startPostgres(t)
+			return lab.CentralOptions{Database: url}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +110,7 @@ func TestTheCommandLineGovernsANodeThroughCentral(t *testing.T) {
 		require.Empty(t, c.done("", "get", "policies", "-o", "name"), "a dry run changes nothing")
 		require.NoError(t, c.try(pod, container))
 		require.Eventually(t, func() bool {
-			return strings.Contains(c.done("", "preview", "-f", "policy.yaml"), "could not start: 1, on 1 nodes")
+			return strings.Contains(c.done("", "preview", "-f", "policy.yaml"), "could not start: 1, on 1 node")
 		}, patience, 100*time.Millisecond)
 
 		follow := c.follow()
