@@ -224,8 +224,8 @@ test('nodes join by a token that is shown once, and tell how they are', async ()
   await page.getByRole('button', { name: 'Create the token' }).click()
   const command = await page.getByText('| portcullisd join').textContent()
   const token = /'(pcj_[^']+)'/.exec(command ?? '')?.[1]
-  expect(command).toBe(`printf '%s' '${token}' | portcullisd join --central ${central.url} --token-file -`)
-  await page.getByRole('cell', { name: 'rack 1' }).waitFor()
+  expect(command).toBe(`printf '%s' '${token}' | portcullisd join --central ${central.url.replace('localhost', '127.0.0.1')} --token-file -`)
+  await page.getByRole('cell', { name: 'rack 1', exact: true }).waitFor()
   await shot('nodes-join-en-light')
   expect(await accessibility()).toEqual([])
 
