@@ -7,7 +7,7 @@ export function themeOf(dark: boolean): ThemeConfig {
     cssVar: { key: 'portcullis' },
     token: {
       // The text of tags of these colours.
-      ...(dark ? {} : { green7: '#237804', gold7: '#874d00', volcano7: '#ad2102' }),
+      ...(dark ? {} : { green7: '#237804', 'green-7': '#237804', gold7: '#874d00', 'gold-7': '#874d00', volcano7: '#ad2102', 'volcano-7': '#ad2102' }),
       colorPrimary: '#0958d9',
       colorInfo: '#0958d9',
       colorLink: dark ? '#69b1ff' : '#0958d9',
