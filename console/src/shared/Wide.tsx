@@ -5,8 +5,8 @@ import type { ReactNode } from 'react'
 export function Wide({ label, children }: { label: string; children: ReactNode }) {
   return (
     // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- see above
-    <div role="region" aria-label={label} tabIndex={0} style={{ overflowX: 'auto' }}>
+    <section aria-label={label} tabIndex={0} style={{ overflowX: 'auto' }}>
       <div style={{ minWidth: 'max-content' }}>{children}</div>
-    </div>
+    </section>
   )
 }
