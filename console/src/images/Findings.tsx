@@ -45,7 +45,17 @@ function useColumns(): TableColumnsType<Finding> {
       ),
     },
     { key: 'fixed', title: t('images.fixed'), render: (_, { kind, fixedVersion }) => kind === 'vulnerabilities' && (fixedVersion || <Typography.Text type="secondary">{t('images.noFix')}</Typography.Text>) },
-    { key: 'labels', title: t('images.labels'), render: (_, { labels }) => labels.map((label) => <Tag key={label}>{word('label', label)}</Tag>) },
+    {
+      key: 'labels',
+      title: t('images.labels'),
+      render: (_, { labels }) => (
+        <Flex gap={4} wrap style={{ maxWidth: 180 }}>
+          {labels.map((label) => (
+            <Tag key={label}>{word('label', label)}</Tag>
+          ))}
+        </Flex>
+      ),
+    },
   ]
 }
 
@@ -91,7 +101,8 @@ export function Findings({ verdict }: { verdict: Verdict }) {
           size="small"
           dataSource={shown}
           columns={columns}
-          pagination={{ pageSize: 20, hideOnSinglePage: true, showSizeChanger: false, showTotal: (count) => t('shared.total', { count }) }}
+          // At the start, which is always in sight.
+          pagination={{ placement: ['bottomStart'], pageSize: 20, hideOnSinglePage: true, showSizeChanger: false, showTotal: (count) => t('shared.total', { count }) }}
           locale={{ emptyText: empty }}
         />
       </Wide>
