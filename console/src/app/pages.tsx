@@ -1,4 +1,4 @@
-import { AlertOutlined, ClusterOutlined, ContainerOutlined, DashboardOutlined, FileSearchOutlined, SafetyOutlined, UserOutlined } from '@ant-design/icons'
+import { AlertOutlined, BellOutlined, ClusterOutlined, ContainerOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -65,6 +65,36 @@ export const pages: Page[] = [
       { path: 'nodes/join', lazy: async () => ({ Component: (await import('../nodes/JoinPage')).JoinPage }) },
       { path: 'nodes/:id', lazy: async () => ({ Component: (await import('../nodes/NodePage')).NodePage }) },
     ],
+  },
+  {
+    path: '/exemptions',
+    title: 'app.exemptions',
+    icon: <FileProtectOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'exemptions', lazy: async () => ({ Component: (await import('../exemptions/ExemptionsPage')).ExemptionsPage }) },
+      { path: 'exemptions/new', lazy: async () => ({ Component: (await import('../exemptions/NewExemptionPage')).NewExemptionPage }) },
+      { path: 'exemptions/:name', lazy: async () => ({ Component: (await import('../exemptions/ExemptionPage')).ExemptionPage }) },
+      { path: 'exemptions/:name/edit', lazy: async () => ({ Component: (await import('../exemptions/EditExemptionPage')).EditExemptionPage }) },
+    ],
+  },
+  {
+    path: '/notifications',
+    title: 'app.notifications',
+    icon: <BellOutlined />,
+    least: Role.ADMIN,
+    routes: [
+      { path: 'notifications', lazy: async () => ({ Component: (await import('../notifications/NotificationsPage')).NotificationsPage }) },
+      { path: 'notifications/new', lazy: async () => ({ Component: (await import('../notifications/ChannelPage')).NewChannelPage }) },
+      { path: 'notifications/:name', lazy: async () => ({ Component: (await import('../notifications/ChannelPage')).ChannelPage }) },
+    ],
+  },
+  {
+    path: '/users',
+    title: 'app.users',
+    icon: <TeamOutlined />,
+    least: Role.ADMIN,
+    routes: [{ path: 'users', lazy: async () => ({ Component: (await import('../users/UsersPage')).UsersPage }) }],
   },
   {
     path: '/audit',

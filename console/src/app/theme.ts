@@ -6,6 +6,8 @@ export function themeOf(dark: boolean): ThemeConfig {
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
     cssVar: { key: 'portcullis' },
     token: {
+      // The text of tags of these colours.
+      ...(dark ? {} : { green7: '#237804', 'green-7': '#237804', gold7: '#874d00', 'gold-7': '#874d00', volcano7: '#ad2102', 'volcano-7': '#ad2102' }),
       colorPrimary: '#0958d9',
       colorInfo: '#0958d9',
       colorLink: dark ? '#69b1ff' : '#0958d9',
@@ -17,6 +19,8 @@ export function themeOf(dark: boolean): ThemeConfig {
       borderRadius: 6,
     },
     components: {
+      // A primary button that is pointed at gets lighter otherwise, and its text too faint.
+      Button: { colorPrimaryHover: '#003eb3', defaultHoverColor: dark ? '#91caff' : '#003eb3', defaultHoverBorderColor: dark ? '#91caff' : '#003eb3' },
       Layout: { siderBg: dark ? '#141414' : '#ffffff', headerBg: dark ? '#141414' : '#ffffff', headerPadding: '0 16px' },
       Menu: { itemSelectedColor: dark ? '#91caff' : '#0958d9' },
     },

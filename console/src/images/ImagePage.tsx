@@ -47,17 +47,18 @@ function Facts({ image }: { image: Image }) {
   const time = useTime()
   const rows: [TextKey, ReactNode][] = [
     ['images.scan', <ScanTag key="scan" state={image.scanState} />],
-    ['images.worst', image.worstSeverity && <SeverityTag severity={image.worstSeverity} />],
+    ['images.worst', image.worstSeverity && <SeverityTag key="worst" severity={image.worstSeverity} />],
     ['images.scanTime', image.scanTime && time(image.scanTime)],
     ['images.scanner', image.scanner],
     ['images.id', <Lines key="id" texts={[image.id]} />],
-    ['images.tags', image.tags.length > 0 && <Lines texts={image.tags} />],
-    ['images.digests', image.digests.length > 0 && <Lines texts={image.digests} />],
+    ['images.tags', image.tags.length > 0 && <Lines key="tags" texts={image.tags} />],
+    ['images.digests', image.digests.length > 0 && <Lines key="digests" texts={image.digests} />],
     ['images.nodes', <Where key="where" image={image} />],
     ['images.seen', time(image.lastSeenTime)],
     ['app.events', <Link key="events" to={`/events?imageID=${encodeURIComponent(image.id)}`}>{t('images.events')}</Link>],
   ]
-  const items = rows.filter(([, children]) => children).map(([key, children]) => ({ key, label: t(key), children }))
+  const long: TextKey[] = ['images.id', 'images.tags', 'images.digests']
+  const items = rows.filter(([, children]) => children).map(([key, children]) => ({ key, label: t(key), children, span: long.includes(key) ? ('filled' as const) : 1 }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere', minWidth: 0, display: 'block' } }} />
 }
 

@@ -59,6 +59,11 @@ test('a word of policies has no name', () => {
   expect(missing).toEqual([])
 })
 
+test('what a privilege lets a container do is said differently than by package policy', () => {
+  const told = Object.fromEntries(Object.entries(words).filter(([key]) => key.startsWith('risk.')).map(([key, [english]]) => [key, english]))
+  expect(told).toEqual(Object.fromEntries(vocabulary.parameters.map(({ name, risk }) => [`risk.${name}`, risk])))
+})
+
 interface Node {
   type: string
   [key: string]: unknown
