@@ -48,7 +48,7 @@ func launch(containerd string) int {
 		return exit(err)
 	}
 	defer log.Close()
-	kept := exec.Command("/proc/self/exe", "--containerd", containerd, "kept") //nolint:gosec // G702: this program again
+	kept := exec.Command("/proc/self/exe", "--containerd", containerd, "kept")
 	kept.Args[0] = os.Args[0]
 	kept.Stdout, kept.Stderr = log, log
 	kept.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives this terminal
