@@ -2,6 +2,7 @@ import { PlusOutlined } from '@ant-design/icons'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { App, Button, Card, Flex, Table, type TableColumnsType, Tag, Tooltip } from 'antd'
 import { useState } from 'react'
+import { Link } from 'react-router'
 import { Role, type User } from '../api/portcullis/v1/access_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
@@ -87,7 +88,7 @@ function useColumns(row: Omit<RowProps, 'user'>): TableColumnsType<User> {
   const own = useSession().user.name
   const name = (user: User) => (
     <>
-      {user.name} {user.name === own && <Tag>{t('users.you')}</Tag>}
+      {user.name} {user.name === own && <Link to="/profile">{t('users.you')}</Link>}
     </>
   )
   return [
@@ -96,7 +97,6 @@ function useColumns(row: Omit<RowProps, 'user'>): TableColumnsType<User> {
     { key: 'login', title: t('users.login'), render: (_, { external }) => (external ? t('users.sso') : t('users.password')) },
     { key: 'state', title: t('users.state'), render: (_, user) => <StateTags user={user} /> },
     { key: 'lastLogin', title: t('users.lastLogin'), render: (_, { lastLoginTime }) => time(lastLoginTime) },
-    { key: 'created', title: t('users.createTime'), render: (_, { createTime }) => time(createTime) },
     { key: 'actions', render: (_, user) => <Actions user={user} {...row} /> },
   ]
 }
