@@ -86,11 +86,7 @@ function useColumns(row: Omit<RowProps, 'user'>): TableColumnsType<User> {
   const { t, word } = useText()
   const time = useTime()
   const own = useSession().user.name
-  const name = (user: User) => (
-    <>
-      {user.name} {user.name === own && <Link to="/profile">{t('users.you')}</Link>}
-    </>
-  )
+  const name = (user: User) => (user.name === own ? <Link to="/profile">{t('users.you', { name: own })}</Link> : user.name)
   return [
     { key: 'name', title: t('users.name'), render: (_, user) => name(user) },
     { key: 'role', title: t('users.role'), render: (_, { role }) => word('role', String(role)) },

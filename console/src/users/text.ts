@@ -18,7 +18,7 @@ export const userTexts = {
   'users.mustChange': ['Has a one-time password', '使用一次性密码'],
   'users.mayLogin': ['May log in', '允许登录'],
   'users.lastLogin': ['Last login', '上次登录'],
-  'users.you': ['(you)', '（本人）'],
+  'users.you': ['{{name}} (you)', '{{name}}（本人）'],
   'users.editTitle': ['Edit {{name}}', '编辑 {{name}}'],
   'users.reset': ['Reset password', '重置密码'],
   'users.resetAsk': ['Reset the password of {{name}}?', '重置 {{name}} 的密码？'],
