@@ -75,10 +75,10 @@ function Actions({ user, onEdit, onReset }: RowProps) {
 function StateTags({ user }: { user: User }) {
   const { t } = useText()
   return (
-    <>
+    <Flex gap={4}>
       {user.disabled ? <Tag>{t('users.disabled')}</Tag> : <Tag color="green">{t('users.active')}</Tag>}
       {user.mustChangePassword && <Tag color="gold">{t('users.mustChange')}</Tag>}
-    </>
+    </Flex>
   )
 }
 
