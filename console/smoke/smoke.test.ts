@@ -3,6 +3,8 @@ import { createRequire } from 'node:module'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Central } from './central'
+import { Node } from './node'
+import { scanned, unscanned, verdict } from './verdict'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const password = 'a portcullis of oak 7'
@@ -11,6 +13,7 @@ const firstLoad = 500 * 1024
 let central: Central
 let browser: Browser
 let page: Page
+const nodes: Node[] = []
 const complaints: string[] = []
 const strangers: string[] = []
 
@@ -30,6 +33,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close()
+  for (const node of nodes) node.end()
   await central?.stop()
 })
 
@@ -213,6 +217,109 @@ test('what was done is in the audit log', async () => {
   expect(await accessibility()).toEqual([])
 })
 
+test('nodes join by a token that is shown once, and tell how they are', async () => {
+  await page.goto(central.url + '/nodes/join')
+  await page.getByLabel('Description').fill('rack 1')
+  await page.getByLabel('Nodes that may join with it').fill('4')
+  await page.getByRole('button', { name: 'Create the token' }).click()
+  const command = await page.getByText('| portcullisd join').textContent()
+  const token = /'(pcj_[^']+)'/.exec(command ?? '')?.[1]
+  expect(command).toBe(`printf '%s' '${token}' | portcullisd join --central ${central.url} --token-file -`)
+  await page.getByRole('cell', { name: 'rack 1' }).waitFor()
+  await shot('nodes-join-en-light')
+  expect(await accessibility()).toEqual([])
+
+  for (const name of ['worker-1', 'worker-2', 'worker-3']) nodes.push(new Node(central.url, name, token!))
+  const [good, picky] = nodes as [Node, Node, Node]
+  const bundle = await good.connect()
+  await good.reportState({ bundle })
+  await good.reportImages(
+    { id: scanned, tags: ['registry.example.com/shop/cart:1.2', 'registry.example.com/shop/cart:stable'], digests: ['registry.example.com/shop/cart@sha256:' + 'c3'.repeat(32)] },
+    { id: unscanned, tags: ['docker.io/library/a-very-long-name-of-an-image/with-many-parts/that-goes-on:2026-11-23'] },
+  )
+  await picky.connect()
+  await picky.reportState({ bundle: bundle - 1, rejectedBundle: bundle, rejection: 'policy "no criticals": spec.risk.vulnerabilities.labels: "brand-new" is not known to this version' })
+  await picky.reportImages({ id: scanned, tags: ['registry.example.com/shop/cart:1.2'] })
+
+  await page.getByRole('button', { name: 'Delete the token rack 1' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('There is no token that can still be used').waitFor()
+})
+
+test('nodes are listed, told in full, and removed', async () => {
+  await page.goto(central.url + '/')
+  await page.getByRole('link', { name: '1 node could not use the newest bundle' }).click()
+  await page.getByRole('link', { name: 'worker-2' }).waitFor()
+  expect(await page.getByRole('link', { name: 'worker-1' }).count()).toBe(0)
+  await page.goto(central.url + '/nodes')
+  await page.getByRole('cell', { name: 'In force' }).waitFor()
+  await shot('nodes-en-light')
+  expect(await accessibility()).toEqual([])
+  await page.getByRole('link', { name: 'worker-2' }).click()
+  await page.getByRole('alert').getByText('is not known to this version').waitFor()
+  await shot('node-en-light')
+  expect(await accessibility()).toEqual([])
+  await page.goto(central.url + '/nodes?state=silent')
+  await page.getByRole('link', { name: 'worker-3' }).click()
+  await page.getByRole('button', { name: 'Remove' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Remove worker-3?' })
+  await dialog.getByText('It can come back only by joining anew').waitFor()
+  await shot('node-remove')
+  expect(await accessibility()).toEqual([])
+  await dialog.getByRole('button', { name: 'Remove' }).click()
+  await page.getByRole('link', { name: 'worker-1' }).waitFor()
+  await page.getByRole('link', { name: 'worker-3' }).waitFor({ state: 'hidden' })
+})
+
+test('a report is uploaded, and one that cannot be read is refused with the reason', async () => {
+  await page.goto(central.url + '/images')
+  await page.getByRole('link', { name: 'registry.example.com/shop/cart:1.2' }).waitFor()
+  await page.getByRole('button', { name: 'Upload a report' }).click()
+  const file = (name: string, text: string) => ({ name, mimeType: 'application/json', buffer: Buffer.from(text) })
+  await page.locator('input[type=file]').setInputFiles([file('cart.json', JSON.stringify(verdict)), file('broken.json', '{"SchemaVersion": 2, "Results": [')])
+  await page.getByText('cart.json is uploaded').waitFor()
+  await page.getByText('broken.json was not taken').waitFor()
+  await shot('image-upload')
+  expect(await accessibility()).toEqual([])
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'hidden' })
+  await page.getByRole('cell', { name: 'Critical' }).waitFor()
+  await shot('images-en-light')
+  expect(await accessibility()).toEqual([])
+})
+
+test('an image is told with its findings and with what would happen', async () => {
+  await page.goto(central.url + '/images?scan=partial&severity=Critical&node=worker-1')
+  await page.getByRole('link', { name: 'registry.example.com/shop/cart:1.2' }).click()
+  await page.getByText('It would start, with an alert').waitFor()
+  await page.getByText('CVE-2021-44228').first().waitFor()
+  await shot('image-en-light')
+  expect(await accessibility()).toEqual([])
+  await page.goto(`${central.url}/images/${encodeURIComponent(scanned)}?kind=malware&kind=secrets`)
+  await page.getByRole('cell', { name: 'Private key' }).waitFor()
+  expect(await page.getByRole('cell', { name: 'CVE-' }).count()).toBe(0)
+  await page.getByLabel('CVE, package, path, hash').fill('44D88612')
+  await page.keyboard.press('Enter')
+  await page.getByRole('cell', { name: 'Private key' }).waitFor({ state: 'hidden' })
+  await page.getByRole('cell', { name: 'Miner' }).first().waitFor()
+  expect(page.url()).toContain('text=44D88612')
+  await page.getByRole('link', { name: 'worker-1' }).click()
+  await page.getByRole('heading', { name: 'Nodes', level: 1 }).waitFor()
+})
+
+test('a report that is deleted leaves the image unscanned', async () => {
+  await page.goto(`${central.url}/images/${encodeURIComponent(scanned)}`)
+  await page.getByRole('button', { name: 'Delete the report verdict of' }).click()
+  await page.getByRole('dialog').getByText('is forgotten on every node').waitFor()
+  await shot('image-report-delete')
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('Nobody has scanned this image').waitFor()
+  await shot('image-unscanned-en-light')
+  expect(await accessibility()).toEqual([])
+  const again = await page.request.post(central.url + '/api/v1/reports', { data: verdict })
+  expect(again.status()).toBe(200)
+})
+
 test('an exemption begins as a link says, and its mistakes are told at their fields', async () => {
   const query = new URLSearchParams({ policy: 'no criticals', image: 'registry.example.com/shop/cart:1.2', finding: 'CVE-2021-44228', expires: '2026-11-26T00:00:00Z' })
   await page.goto(`${central.url}/exemptions/new?${query.toString()}`)
@@ -359,23 +466,25 @@ test('every page is shown in both languages and themes, and on a phone', async (
   await page.getByText('深色').waitFor({ state: 'hidden' })
   await shot('policies-zh-dark')
   expect(await accessibility()).toEqual([])
-  for (const path of ['exemptions', 'exemptions/new', 'users', 'notifications', 'notifications/on%20call', 'audit', 'profile']) {
-    await page.goto(`${central.url}/${path}`)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await page.waitForLoadState('networkidle')
-    await shot(path.replaceAll('/', '-') + '-zh-dark')
-    expect(await accessibility()).toEqual([])
-  }
   await page.goto(central.url + '/')
   await page.waitForLoadState('networkidle')
   await shot('overview-zh-dark')
   expect(await accessibility()).toEqual([])
-  await page.setViewportSize({ width: 390, height: 844 })
-  for (const path of ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit', 'events', 'exemptions', 'exemptions/new', 'users', 'notifications', 'notifications/on%20call', 'audit', 'profile']) {
+  const image = `images/${encodeURIComponent(scanned)}`
+  const paths = ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit', 'events', image, 'images', 'nodes', 'nodes/join', 'exemptions', 'exemptions/new', 'users', 'notifications', 'notifications/on%20call', 'audit', 'profile']
+  for (const path of paths.slice(1)) {
     await page.goto(`${central.url}/${path}`)
     await page.getByRole('heading', { level: 1 }).waitFor()
     await page.waitForLoadState('networkidle')
-    await shot('phone-' + (path.replaceAll('/', '-') || 'overview'))
+    await shot(`${path.replaceAll(/[/%]/g, '-').slice(0, 20)}-zh-dark`)
+    expect(await accessibility()).toEqual([])
+  }
+  await page.setViewportSize({ width: 390, height: 844 })
+  for (const path of paths) {
+    await page.goto(`${central.url}/${path}`)
+    await page.getByRole('heading', { level: 1 }).waitFor()
+    await page.waitForLoadState('networkidle')
+    await shot('phone-' + (path.replaceAll(/[/%]/g, '-').slice(0, 40) || 'overview'))
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
   }
 })

@@ -2277,23 +2277,31 @@ func (x *PreviewPolicyRequest) GetDocument() string {
 
 type PreviewPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Images on nodes now that the draft would not let start, the most nodes first; at most 500.
-	Images      []*PreviewedImage `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
-	ImagesTotal int64             `protobuf:"varint,2,opt,name=images_total,json=imagesTotal,proto3" json:"images_total,omitempty"`
-	// Different nodes of all those images.
+	// Images on nodes now that the draft would block or alert of: those that it would block first, then the most
+	// nodes; at most 500.
+	Images []*PreviewedImage `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
+	// How many images would be blocked.
+	ImagesTotal int64 `protobuf:"varint,2,opt,name=images_total,json=imagesTotal,proto3" json:"images_total,omitempty"`
+	// Different nodes of the images that would be blocked.
 	NodesTotal int64 `protobuf:"varint,3,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
-	// Starts of the last 7 days that the draft would not have let pass, the most frequent first; at most
-	// 500.
+	// Starts of the last 7 days that the draft would have blocked or alerted of: those that it would have
+	// blocked first, then the most frequent; at most 500.
 	Starts []*PreviewedStart `protobuf:"bytes,4,rep,name=starts,proto3" json:"starts,omitempty"`
-	// How many starts all of them stand for.
+	// How many starts would have been blocked.
 	StartsTotal int64 `protobuf:"varint,5,opt,name=starts_total,json=startsTotal,proto3" json:"starts_total,omitempty"`
 	// Images in scope of which nothing, or not all that the draft looks for, is known.
 	UnscannedTotal int64 `protobuf:"varint,6,opt,name=unscanned_total,json=unscannedTotal,proto3" json:"unscanned_total,omitempty"`
 	// Set when there was more than is looked at: 10,000 images, 100,000 different starts, 20 s. The totals
 	// are then of what was looked at.
-	Incomplete    bool `protobuf:"varint,7,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Incomplete bool `protobuf:"varint,7,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// How many more images, and starts of the last 7 days, the draft would only alert of: what is not scanned,
+	// where it says so.
+	AlertedImagesTotal int64 `protobuf:"varint,8,opt,name=alerted_images_total,json=alertedImagesTotal,proto3" json:"alerted_images_total,omitempty"`
+	AlertedStartsTotal int64 `protobuf:"varint,9,opt,name=alerted_starts_total,json=alertedStartsTotal,proto3" json:"alerted_starts_total,omitempty"`
+	// For so many days after it is switched on the draft observes: what is blocked here is alerted then.
+	ObservationDays int32 `protobuf:"varint,10,opt,name=observation_days,json=observationDays,proto3" json:"observation_days,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *PreviewPolicyResponse) Reset() {
@@ -2375,6 +2383,27 @@ func (x *PreviewPolicyResponse) GetIncomplete() bool {
 	return false
 }
 
+func (x *PreviewPolicyResponse) GetAlertedImagesTotal() int64 {
+	if x != nil {
+		return x.AlertedImagesTotal
+	}
+	return 0
+}
+
+func (x *PreviewPolicyResponse) GetAlertedStartsTotal() int64 {
+	if x != nil {
+		return x.AlertedStartsTotal
+	}
+	return 0
+}
+
+func (x *PreviewPolicyResponse) GetObservationDays() int32 {
+	if x != nil {
+		return x.ObservationDays
+	}
+	return 0
+}
+
 type PreviewedImage struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ImageId string                 `protobuf:"bytes,1,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
@@ -2382,8 +2411,10 @@ type PreviewedImage struct {
 	// At most 50.
 	Nodes []string `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// The reason in words.
-	Because       string `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
-	NodesTotal    int64  `protobuf:"varint,5,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
+	Because    string `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
+	NodesTotal int64  `protobuf:"varint,5,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
+	// Block or alert.
+	Action        Action `protobuf:"varint,6,opt,name=action,proto3,enum=portcullis.v1.Action" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2453,18 +2484,27 @@ func (x *PreviewedImage) GetNodesTotal() int64 {
 	return 0
 }
 
+func (x *PreviewedImage) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
 // PreviewedStart is the starts of one workload's container; the pod and node are those of the last.
 type PreviewedStart struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	Pod           string                 `protobuf:"bytes,2,opt,name=pod,proto3" json:"pod,omitempty"`
-	Container     string                 `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"`
-	Image         string                 `protobuf:"bytes,4,opt,name=image,proto3" json:"image,omitempty"`
-	ImageId       string                 `protobuf:"bytes,5,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
-	Node          string                 `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
-	Count         int64                  `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
-	LastTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
-	Because       string                 `protobuf:"bytes,9,opt,name=because,proto3" json:"because,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Pod       string                 `protobuf:"bytes,2,opt,name=pod,proto3" json:"pod,omitempty"`
+	Container string                 `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"`
+	Image     string                 `protobuf:"bytes,4,opt,name=image,proto3" json:"image,omitempty"`
+	ImageId   string                 `protobuf:"bytes,5,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
+	Node      string                 `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	Count     int64                  `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	LastTime  *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
+	Because   string                 `protobuf:"bytes,9,opt,name=because,proto3" json:"because,omitempty"`
+	// Block or alert.
+	Action        Action `protobuf:"varint,10,opt,name=action,proto3,enum=portcullis.v1.Action" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2562,11 +2602,18 @@ func (x *PreviewedStart) GetBecause() string {
 	return ""
 }
 
+func (x *PreviewedStart) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
 var File_portcullis_v1_policies_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\n" +
-	"\x1cportcullis/v1/policies.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n" +
+	"\x1cportcullis/v1/policies.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/events.proto\"H\n" +
 	"\rFieldProblems\x127\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1b.portcullis.v1.FieldProblemR\bproblems\"R\n" +
 	"\fFieldProblem\x12\x14\n" +
@@ -2715,7 +2762,7 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x10CHANGE_UNCHANGED\x10\x03\x12\x12\n" +
 	"\x0eCHANGE_DELETED\x10\x04\"2\n" +
 	"\x14PreviewPolicyRequest\x12\x1a\n" +
-	"\bdocument\x18\x01 \x01(\tR\bdocument\"\xb5\x02\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument\"\xc4\x03\n" +
 	"\x15PreviewPolicyResponse\x125\n" +
 	"\x06images\x18\x01 \x03(\v2\x1d.portcullis.v1.PreviewedImageR\x06images\x12!\n" +
 	"\fimages_total\x18\x02 \x01(\x03R\vimagesTotal\x12\x1f\n" +
@@ -2726,14 +2773,19 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x0funscanned_total\x18\x06 \x01(\x03R\x0eunscannedTotal\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\a \x01(\bR\n" +
-	"incomplete\"\x92\x01\n" +
+	"incomplete\x120\n" +
+	"\x14alerted_images_total\x18\b \x01(\x03R\x12alertedImagesTotal\x120\n" +
+	"\x14alerted_starts_total\x18\t \x01(\x03R\x12alertedStartsTotal\x12)\n" +
+	"\x10observation_days\x18\n" +
+	" \x01(\x05R\x0fobservationDays\"\xc1\x01\n" +
 	"\x0ePreviewedImage\x12\x19\n" +
 	"\bimage_id\x18\x01 \x01(\tR\aimageId\x12\x14\n" +
 	"\x05names\x18\x02 \x03(\tR\x05names\x12\x14\n" +
 	"\x05nodes\x18\x03 \x03(\tR\x05nodes\x12\x18\n" +
 	"\abecause\x18\x04 \x01(\tR\abecause\x12\x1f\n" +
 	"\vnodes_total\x18\x05 \x01(\x03R\n" +
-	"nodesTotal\"\x8c\x02\n" +
+	"nodesTotal\x12-\n" +
+	"\x06action\x18\x06 \x01(\x0e2\x15.portcullis.v1.ActionR\x06action\"\xbb\x02\n" +
 	"\x0ePreviewedStart\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x1c\n" +
@@ -2743,7 +2795,9 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x04node\x18\x06 \x01(\tR\x04node\x12\x14\n" +
 	"\x05count\x18\a \x01(\x03R\x05count\x127\n" +
 	"\tlast_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x12\x18\n" +
-	"\abecause\x18\t \x01(\tR\abecause*}\n" +
+	"\abecause\x18\t \x01(\tR\abecause\x12-\n" +
+	"\x06action\x18\n" +
+	" \x01(\x0e2\x15.portcullis.v1.ActionR\x06action*}\n" +
 	"\vPolicyState\x12\x1c\n" +
 	"\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15POLICY_STATE_DISABLED\x10\x01\x12\x1a\n" +
@@ -2832,6 +2886,7 @@ var file_portcullis_v1_policies_proto_goTypes = []any{
 	(*PreviewedStart)(nil),              // 42: portcullis.v1.PreviewedStart
 	(*structpb.Struct)(nil),             // 43: google.protobuf.Struct
 	(*timestamppb.Timestamp)(nil),       // 44: google.protobuf.Timestamp
+	(Action)(0),                         // 45: portcullis.v1.Action
 }
 var file_portcullis_v1_policies_proto_depIdxs = []int32{
 	4,  // 0: portcullis.v1.FieldProblems.problems:type_name -> portcullis.v1.FieldProblem
@@ -2865,44 +2920,46 @@ var file_portcullis_v1_policies_proto_depIdxs = []int32{
 	2,  // 28: portcullis.v1.AppliedDocument.change:type_name -> portcullis.v1.AppliedDocument.Change
 	41, // 29: portcullis.v1.PreviewPolicyResponse.images:type_name -> portcullis.v1.PreviewedImage
 	42, // 30: portcullis.v1.PreviewPolicyResponse.starts:type_name -> portcullis.v1.PreviewedStart
-	44, // 31: portcullis.v1.PreviewedStart.last_time:type_name -> google.protobuf.Timestamp
-	6,  // 32: portcullis.v1.PolicyService.CreatePolicy:input_type -> portcullis.v1.CreatePolicyRequest
-	8,  // 33: portcullis.v1.PolicyService.UpdatePolicy:input_type -> portcullis.v1.UpdatePolicyRequest
-	10, // 34: portcullis.v1.PolicyService.SetPolicyEnabled:input_type -> portcullis.v1.SetPolicyEnabledRequest
-	12, // 35: portcullis.v1.PolicyService.DeletePolicy:input_type -> portcullis.v1.DeletePolicyRequest
-	14, // 36: portcullis.v1.PolicyService.GetPolicy:input_type -> portcullis.v1.GetPolicyRequest
-	16, // 37: portcullis.v1.PolicyService.ListPolicies:input_type -> portcullis.v1.ListPoliciesRequest
-	18, // 38: portcullis.v1.PolicyService.ListPolicyRevisions:input_type -> portcullis.v1.ListPolicyRevisionsRequest
-	21, // 39: portcullis.v1.PolicyService.GetPolicyOverview:input_type -> portcullis.v1.GetPolicyOverviewRequest
-	24, // 40: portcullis.v1.PolicyService.CreateExemption:input_type -> portcullis.v1.CreateExemptionRequest
-	26, // 41: portcullis.v1.PolicyService.UpdateExemption:input_type -> portcullis.v1.UpdateExemptionRequest
-	28, // 42: portcullis.v1.PolicyService.DeleteExemption:input_type -> portcullis.v1.DeleteExemptionRequest
-	30, // 43: portcullis.v1.PolicyService.GetExemption:input_type -> portcullis.v1.GetExemptionRequest
-	32, // 44: portcullis.v1.PolicyService.ListExemptions:input_type -> portcullis.v1.ListExemptionsRequest
-	34, // 45: portcullis.v1.PolicyService.ExportDocuments:input_type -> portcullis.v1.ExportDocumentsRequest
-	36, // 46: portcullis.v1.PolicyService.ApplyDocuments:input_type -> portcullis.v1.ApplyDocumentsRequest
-	39, // 47: portcullis.v1.PolicyService.PreviewPolicy:input_type -> portcullis.v1.PreviewPolicyRequest
-	7,  // 48: portcullis.v1.PolicyService.CreatePolicy:output_type -> portcullis.v1.CreatePolicyResponse
-	9,  // 49: portcullis.v1.PolicyService.UpdatePolicy:output_type -> portcullis.v1.UpdatePolicyResponse
-	11, // 50: portcullis.v1.PolicyService.SetPolicyEnabled:output_type -> portcullis.v1.SetPolicyEnabledResponse
-	13, // 51: portcullis.v1.PolicyService.DeletePolicy:output_type -> portcullis.v1.DeletePolicyResponse
-	15, // 52: portcullis.v1.PolicyService.GetPolicy:output_type -> portcullis.v1.GetPolicyResponse
-	17, // 53: portcullis.v1.PolicyService.ListPolicies:output_type -> portcullis.v1.ListPoliciesResponse
-	19, // 54: portcullis.v1.PolicyService.ListPolicyRevisions:output_type -> portcullis.v1.ListPolicyRevisionsResponse
-	22, // 55: portcullis.v1.PolicyService.GetPolicyOverview:output_type -> portcullis.v1.GetPolicyOverviewResponse
-	25, // 56: portcullis.v1.PolicyService.CreateExemption:output_type -> portcullis.v1.CreateExemptionResponse
-	27, // 57: portcullis.v1.PolicyService.UpdateExemption:output_type -> portcullis.v1.UpdateExemptionResponse
-	29, // 58: portcullis.v1.PolicyService.DeleteExemption:output_type -> portcullis.v1.DeleteExemptionResponse
-	31, // 59: portcullis.v1.PolicyService.GetExemption:output_type -> portcullis.v1.GetExemptionResponse
-	33, // 60: portcullis.v1.PolicyService.ListExemptions:output_type -> portcullis.v1.ListExemptionsResponse
-	35, // 61: portcullis.v1.PolicyService.ExportDocuments:output_type -> portcullis.v1.ExportDocumentsResponse
-	37, // 62: portcullis.v1.PolicyService.ApplyDocuments:output_type -> portcullis.v1.ApplyDocumentsResponse
-	40, // 63: portcullis.v1.PolicyService.PreviewPolicy:output_type -> portcullis.v1.PreviewPolicyResponse
-	48, // [48:64] is the sub-list for method output_type
-	32, // [32:48] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	45, // 31: portcullis.v1.PreviewedImage.action:type_name -> portcullis.v1.Action
+	44, // 32: portcullis.v1.PreviewedStart.last_time:type_name -> google.protobuf.Timestamp
+	45, // 33: portcullis.v1.PreviewedStart.action:type_name -> portcullis.v1.Action
+	6,  // 34: portcullis.v1.PolicyService.CreatePolicy:input_type -> portcullis.v1.CreatePolicyRequest
+	8,  // 35: portcullis.v1.PolicyService.UpdatePolicy:input_type -> portcullis.v1.UpdatePolicyRequest
+	10, // 36: portcullis.v1.PolicyService.SetPolicyEnabled:input_type -> portcullis.v1.SetPolicyEnabledRequest
+	12, // 37: portcullis.v1.PolicyService.DeletePolicy:input_type -> portcullis.v1.DeletePolicyRequest
+	14, // 38: portcullis.v1.PolicyService.GetPolicy:input_type -> portcullis.v1.GetPolicyRequest
+	16, // 39: portcullis.v1.PolicyService.ListPolicies:input_type -> portcullis.v1.ListPoliciesRequest
+	18, // 40: portcullis.v1.PolicyService.ListPolicyRevisions:input_type -> portcullis.v1.ListPolicyRevisionsRequest
+	21, // 41: portcullis.v1.PolicyService.GetPolicyOverview:input_type -> portcullis.v1.GetPolicyOverviewRequest
+	24, // 42: portcullis.v1.PolicyService.CreateExemption:input_type -> portcullis.v1.CreateExemptionRequest
+	26, // 43: portcullis.v1.PolicyService.UpdateExemption:input_type -> portcullis.v1.UpdateExemptionRequest
+	28, // 44: portcullis.v1.PolicyService.DeleteExemption:input_type -> portcullis.v1.DeleteExemptionRequest
+	30, // 45: portcullis.v1.PolicyService.GetExemption:input_type -> portcullis.v1.GetExemptionRequest
+	32, // 46: portcullis.v1.PolicyService.ListExemptions:input_type -> portcullis.v1.ListExemptionsRequest
+	34, // 47: portcullis.v1.PolicyService.ExportDocuments:input_type -> portcullis.v1.ExportDocumentsRequest
+	36, // 48: portcullis.v1.PolicyService.ApplyDocuments:input_type -> portcullis.v1.ApplyDocumentsRequest
+	39, // 49: portcullis.v1.PolicyService.PreviewPolicy:input_type -> portcullis.v1.PreviewPolicyRequest
+	7,  // 50: portcullis.v1.PolicyService.CreatePolicy:output_type -> portcullis.v1.CreatePolicyResponse
+	9,  // 51: portcullis.v1.PolicyService.UpdatePolicy:output_type -> portcullis.v1.UpdatePolicyResponse
+	11, // 52: portcullis.v1.PolicyService.SetPolicyEnabled:output_type -> portcullis.v1.SetPolicyEnabledResponse
+	13, // 53: portcullis.v1.PolicyService.DeletePolicy:output_type -> portcullis.v1.DeletePolicyResponse
+	15, // 54: portcullis.v1.PolicyService.GetPolicy:output_type -> portcullis.v1.GetPolicyResponse
+	17, // 55: portcullis.v1.PolicyService.ListPolicies:output_type -> portcullis.v1.ListPoliciesResponse
+	19, // 56: portcullis.v1.PolicyService.ListPolicyRevisions:output_type -> portcullis.v1.ListPolicyRevisionsResponse
+	22, // 57: portcullis.v1.PolicyService.GetPolicyOverview:output_type -> portcullis.v1.GetPolicyOverviewResponse
+	25, // 58: portcullis.v1.PolicyService.CreateExemption:output_type -> portcullis.v1.CreateExemptionResponse
+	27, // 59: portcullis.v1.PolicyService.UpdateExemption:output_type -> portcullis.v1.UpdateExemptionResponse
+	29, // 60: portcullis.v1.PolicyService.DeleteExemption:output_type -> portcullis.v1.DeleteExemptionResponse
+	31, // 61: portcullis.v1.PolicyService.GetExemption:output_type -> portcullis.v1.GetExemptionResponse
+	33, // 62: portcullis.v1.PolicyService.ListExemptions:output_type -> portcullis.v1.ListExemptionsResponse
+	35, // 63: portcullis.v1.PolicyService.ExportDocuments:output_type -> portcullis.v1.ExportDocumentsResponse
+	37, // 64: portcullis.v1.PolicyService.ApplyDocuments:output_type -> portcullis.v1.ApplyDocumentsResponse
+	40, // 65: portcullis.v1.PolicyService.PreviewPolicy:output_type -> portcullis.v1.PreviewPolicyResponse
+	50, // [50:66] is the sub-list for method output_type
+	34, // [34:50] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_portcullis_v1_policies_proto_init() }
@@ -2910,6 +2967,7 @@ func file_portcullis_v1_policies_proto_init() {
 	if File_portcullis_v1_policies_proto != nil {
 		return
 	}
+	file_portcullis_v1_events_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

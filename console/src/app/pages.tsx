@@ -1,4 +1,4 @@
-import { AlertOutlined, BellOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
+import { AlertOutlined, BellOutlined, ClusterOutlined, ContainerOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -43,6 +43,27 @@ export const pages: Page[] = [
     routes: [
       { path: 'events', lazy: async () => ({ Component: (await import('../events/EventsPage')).EventsPage }) },
       { path: 'events/:id', lazy: async () => ({ Component: (await import('../events/EventPage')).EventPage }) },
+    ],
+  },
+  {
+    path: '/images',
+    title: 'app.images',
+    icon: <ContainerOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'images', lazy: async () => ({ Component: (await import('../images/ImagesPage')).ImagesPage }) },
+      { path: 'images/:id', lazy: async () => ({ Component: (await import('../images/ImagePage')).ImagePage }) },
+    ],
+  },
+  {
+    path: '/nodes',
+    title: 'app.nodes',
+    icon: <ClusterOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'nodes', lazy: async () => ({ Component: (await import('../nodes/NodesPage')).NodesPage }) },
+      { path: 'nodes/join', lazy: async () => ({ Component: (await import('../nodes/JoinPage')).JoinPage }) },
+      { path: 'nodes/:id', lazy: async () => ({ Component: (await import('../nodes/NodePage')).NodePage }) },
     ],
   },
   {

@@ -2,6 +2,8 @@ import { appTexts } from '../app/text'
 import { auditTexts } from '../audit/text'
 import { documentTexts } from '../documents/text'
 import { eventTexts } from '../events/text'
+import { imageTexts } from '../images/text'
+import { nodeTexts } from '../nodes/text'
 import { exemptionTexts } from '../exemptions/text'
 import { notificationTexts } from '../notifications/text'
 import { overviewTexts } from '../overview/text'
@@ -19,6 +21,8 @@ export const catalogue = {
   ...auditTexts,
   ...documentTexts,
   ...eventTexts,
+  ...imageTexts,
+  ...nodeTexts,
   ...exemptionTexts,
   ...notificationTexts,
   ...overviewTexts,
