@@ -20,7 +20,7 @@ const strangers: string[] = []
 beforeAll(async () => {
   central = await Central.start()
   browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: 'en-US', reducedMotion: 'reduce', viewport: { width: 1280, height: 800 } })
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: 'en-US', viewport: { width: 1280, height: 800 } })
   page = await context.newPage()
   page.on('console', (message) => {
     if (/Content Security Policy|Warning:/.test(message.text())) complaints.push(message.text())
