@@ -56,7 +56,8 @@ async function furnish() {
 
 // inFull makes a picture of the page as far as it goes, and no further than a reader scrolls.
 async function inFull(shown: Page, name: string) {
-  await shown.waitForLoadState('networkidle')
+  await expect.poll(() => shown.locator('.ant-spin').count(), { timeout: 60_000 }).toBe(0)
+  await shown.getByRole('heading', { level: 1 }).waitFor()
   await shown.mouse.move(0, 0)
   const height = await shown.evaluate(() => document.documentElement.scrollHeight)
   const session = await shown.context().newCDPSession(shown)
@@ -74,8 +75,9 @@ async function inFull(shown: Page, name: string) {
 
 // first follows the first link of a list.
 async function first(shown: Page, name: string | RegExp) {
+  const list = shown.url()
   await shown.getByRole('row').getByRole('link', { name }).first().click()
-  await shown.getByRole('heading', { level: 1 }).waitFor()
+  await shown.waitForURL((to) => to.href !== list)
 }
 
 type Visit = (shown: Page) => Promise<unknown>
@@ -117,7 +119,7 @@ async function pictures(language: 'en' | 'zh', colorScheme: 'light' | 'dark') {
   const shown = await open(browser, [url], { ...options, storageState: { cookies, origins: [] } })
   for (const [name, { path, visit }] of Object.entries(visits)) {
     await shown.goto(url + path)
-    await shown.getByRole('heading', { level: 1 }).waitFor()
+    await shown.waitForLoadState('networkidle')
     await visit?.(shown)
     await inFull(shown, `${name}-${language}-${colorScheme}`)
   }

@@ -10,11 +10,11 @@ import { eventURL, nodeURL } from './links'
 export type ColumnName = keyof ReturnType<typeof useCells>
 
 // usual are the columns that are shown until others are chosen.
-export const usual: ColumnName[] = ['last', 'action', 'policy', 'severity', 'because', 'image', 'namespace', 'pod', 'node', 'count']
+export const usual: ColumnName[] = ['last', 'count', 'action', 'policy', 'severity', 'because', 'image', 'namespace', 'pod', 'node']
 
 export const columnNames: ColumnName[] = [
-  'last', 'first', 'action', 'type', 'policy', 'enforceAt', 'severity', 'because', 'image', 'imageID', 'registry', 'namespace', 'pod', 'podAddress', 'container', 'operation', 'node',
-  'nodeID', 'nodeAddresses', 'cluster', 'count',
+  'last', 'count', 'first', 'action', 'type', 'policy', 'enforceAt', 'severity', 'because', 'image', 'imageID', 'registry', 'namespace', 'pod', 'podAddress', 'container', 'operation', 'node',
+  'nodeID', 'nodeAddresses', 'cluster',
 ]
 
 function useCells() {
@@ -46,7 +46,7 @@ function useCells() {
 }
 
 // Long texts are cut off; the details have them whole.
-const widths: Partial<Record<ColumnName, number>> = { because: 320, image: 280, imageID: 200, pod: 180, policy: 180 }
+const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 170, imageID: 200, pod: 120, policy: 110 }
 
 export function useColumnTitle() {
   const { t } = useText()

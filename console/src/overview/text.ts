@@ -26,7 +26,7 @@ export const overviewTexts = {
   'overview.calm': ['Nothing needs attention', '暂无待处理事项'],
   'overview.ending': ['{{name}} blocks by itself from {{time}} on', '{{name}} 将于 {{time}} 自动开始拦截'],
   'overview.endingImpact': [
-    '{{images}} images on {{nodes}} nodes could not start then; {{starts}} starts of the last 7 days would have been stopped.',
+    'Images that could not start then: {{images}}, on nodes: {{nodes}}. Starts of the last 7 days that it would have stopped: {{starts}}.',
     '届时 {{nodes}} 个节点上的 {{images}} 个镜像将无法启动；近 7 日内有 {{starts}} 次启动会被拦截。',
   ],
   'overview.endingUnknown': ['What it would block could not be found out.', '无法评估其影响。'],
