@@ -54,10 +54,15 @@ async function furnish() {
   for (const { pod } of starts) await page.getByRole('row', { name: pod }).first().waitFor()
 }
 
+// settled waits until what a page asks for is there. The network is never idle where events are followed.
+async function settled(shown: Page) {
+  await shown.getByRole('heading', { level: 1 }).waitFor()
+  await expect.poll(() => shown.locator('.ant-spin').count(), { timeout: 60_000 }).toBe(0)
+}
+
 // inFull makes a picture of the page as far as it goes, and no further than a reader scrolls.
 async function inFull(shown: Page, name: string) {
-  await expect.poll(() => shown.locator('.ant-spin').count(), { timeout: 60_000 }).toBe(0)
-  await shown.getByRole('heading', { level: 1 }).waitFor()
+  await settled(shown)
   await shown.mouse.move(0, 0)
   const height = await shown.evaluate(() => document.documentElement.scrollHeight)
   const session = await shown.context().newCDPSession(shown)
@@ -119,7 +124,7 @@ async function pictures(language: 'en' | 'zh', colorScheme: 'light' | 'dark') {
   const shown = await open(browser, [url], { ...options, storageState: { cookies, origins: [] } })
   for (const [name, { path, visit }] of Object.entries(visits)) {
     await shown.goto(url + path)
-    await shown.waitForLoadState('networkidle')
+    await settled(shown)
     await visit?.(shown)
     await inFull(shown, `${name}-${language}-${colorScheme}`)
   }
