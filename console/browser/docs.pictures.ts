@@ -57,7 +57,7 @@ async function furnish() {
 // settled waits until what a page asks for is there. The network is never idle where events are followed.
 async function settled(shown: Page) {
   await shown.getByRole('heading', { level: 1 }).waitFor()
-  await expect.poll(() => shown.locator('.ant-spin').count(), { timeout: 60_000 }).toBe(0)
+  await expect.poll(() => shown.locator('.ant-spin-spinning').count(), { timeout: 60_000 }).toBe(0)
 }
 
 // inFull makes a picture of the page as far as it goes, and no further than a reader scrolls.
