@@ -201,19 +201,19 @@ func start(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	runtime, err := lab.Dial(filepath.Join(dir, "run", "portcullis.sock"))
+	node, err := lab.Dial(filepath.Join(dir, "run", "portcullis.sock"))
 	if err != nil {
 		return err
 	}
-	defer runtime.Close()
+	defer func() { _ = node.Close() }() // this program ends
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	image, err := find(ctx, runtime, arguments[0])
+	image, err := find(ctx, node, arguments[0])
 	if err != nil {
 		return err
 	}
 	pod := lab.Pod{Name: "visitor-" + strconv.Itoa(os.Getpid()), Namespace: "demo", Privileged: len(arguments) == 2}
-	output, err := startContainer(ctx, runtime, pod, image)
+	output, err := startContainer(ctx, node, pod, image)
 	if blocked(err) {
 		return errors.New(message(err))
 	}
@@ -224,8 +224,8 @@ func start(arguments []string) error {
 }
 
 // find is the image of the demo that has a name.
-func find(ctx context.Context, runtime *lab.CRI, name string) (image, error) {
-	listed, err := runtime.Images.ListImages(ctx, &cri.ListImagesRequest{})
+func find(ctx context.Context, node *lab.CRI, name string) (image, error) {
+	listed, err := node.Images.ListImages(ctx, &cri.ListImagesRequest{})
 	if err != nil {
 		return image{}, err
 	}
