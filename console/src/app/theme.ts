@@ -1,6 +1,9 @@
 import { theme, type ThemeConfig } from 'antd'
 
-// Ant Design's own blue, placeholder and secondary text are below the contrast that WCAG AA asks for.
+// The text of tags, under both names that Ant Design has for one variable.
+const tagText = { gold7: '#874d00', 'gold-7': '#874d00', green7: '#237804', 'green-7': '#237804', volcano7: '#ad2102', 'volcano-7': '#ad2102' }
+
+// Ant Design's own blue, tags, placeholder and secondary text are below the contrast that WCAG AA asks for.
 export function themeOf(dark: boolean): ThemeConfig {
   return {
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
@@ -16,6 +19,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       colorTextTertiary: dark ? 'rgba(255,255,255,0.65)' : 'rgba(0,0,0,0.62)',
       colorTextDescription: dark ? 'rgba(255,255,255,0.65)' : 'rgba(0,0,0,0.62)',
       colorTextPlaceholder: dark ? 'rgba(255,255,255,0.6)' : 'rgba(0,0,0,0.58)',
+      ...(dark ? {} : tagText),
       borderRadius: 6,
     },
     components: {
