@@ -35,6 +35,7 @@ function Facts({ event }: { event: Event }) {
     ['events.first', time(event.firstTime)],
     ['events.last', time(event.lastTime)],
     ['events.count', event.count.toLocaleString(locale)],
+    ['events.missing', event.summarised && t('events.summarised')],
   ]
   const items = rows.filter(([, children]) => children).map(([key, children]) => ({ key, label: t(key), children }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere' } }} />
