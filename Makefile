@@ -29,7 +29,7 @@ MODULES  := . cmd/portcullis-scan e2e
 PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon postgresql
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-smoke test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
+.PHONY: build generate released console console-lint console-test console-smoke test demo format lint unit e2e e2e-kubelet bench soak fuzz tools packages clean
 
 build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -38,6 +38,9 @@ build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/po
 generate: $(BUF) $(CONSOLE_MODULES) ## Go and TypeScript code of the API
 	cd api && $(BUF) format -w && $(BUF) generate
 	$(WITH_NODE) cd console && $(BUF) generate ../api -o src/api
+
+released: $(BUF) ## after a release: its API is what later ones must not break
+	cd api && $(BUF) build --exclude-source-info -o released.binpb
 
 console: console/dist/index.html.br ## the console's pages, which portcullis-central embeds
 
@@ -69,7 +72,7 @@ format: ## formatting and module files are as the tools would write them
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
 lint: $(GOLANGCI) $(BUF) ## golangci-lint, the import rules included; the API's definition and code
-	cd api && $(BUF) lint && $(BUF) format -d --exit-code
+	cd api && $(BUF) lint && $(BUF) format -d --exit-code && $(BUF) breaking --against released.binpb
 	@generated=$$(mktemp -d) && trap "rm -rf $$generated" EXIT && cd api && $(BUF) generate -o $$generated && \
 	for file in $$(cd $$generated && find . -name '*.go'); do \
 	  diff -q $$generated/$$file $$file || { echo "run make generate and commit the result"; exit 1; }; \

@@ -41,6 +41,7 @@ func (s *Sessions) Login(ctx context.Context, request *portcullisv1.LoginRequest
 	if err != nil {
 		return nil, err
 	}
+	s.limiter.succeeded(name, address, device)
 	response := &portcullisv1.LoginResponse{User: toUser(u), ExpireTime: timestamppb.New(expires)}
 	if request.GetToken() {
 		response.Token = secret

@@ -142,7 +142,7 @@ func TestGuessingIsSlowedDownAndDoesNotKeepTheOwnerOut(t *testing.T) {
 	owner := f.as("admin", access.Admin)
 	require.NotEmpty(t, owner.cookie(deviceCookie))
 	stranger := f.caller()
-	for range 9 { // the owner's own login was one
+	for range 10 { // the owner's own login is none
 		centraltest.Code(t, stranger.login("admin", "wrong"), connect.CodeUnauthenticated)
 	}
 	err := stranger.login("admin", good)
@@ -158,6 +158,18 @@ func TestGuessingIsSlowedDownAndDoesNotKeepTheOwnerOut(t *testing.T) {
 
 	f.clock.Add(30 * time.Second)
 	require.NoError(t, stranger.login("admin", good), "nobody is locked out for ever")
+}
+
+func TestLoginsThatSucceedAreNoGuesses(t *testing.T) {
+	f := newFixture(t)
+	f.addUser("robot", access.Viewer)
+	for range 40 { // each from a browser that is not known
+		require.NoError(t, f.caller().login("robot", good))
+	}
+	for range 10 {
+		centraltest.Code(t, f.caller().login("robot", "wrong"), connect.CodeUnauthenticated)
+	}
+	centraltest.Code(t, f.caller().login("robot", good), connect.CodeResourceExhausted)
 }
 
 func TestADeviceIsKnownForItsOwnNameOnly(t *testing.T) {
