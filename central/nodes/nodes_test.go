@@ -26,6 +26,7 @@ import (
 	"portcullis/central/access"
 	"portcullis/central/centraltest"
 	"portcullis/central/nodes/nodestest"
+	"portcullis/central/pki"
 	"portcullis/central/store"
 	"portcullis/central/store/storetest"
 )
@@ -213,6 +214,23 @@ func TestWhoHasNoGoodCertificateIsNoNode(t *testing.T) {
 	again := c.Node(node.ID, "n", tls.Certificate{Certificate: [][]byte{renewed.GetCertificate()}, PrivateKey: key})
 	_, err = again.ReportState(ctx, &portcullisv1.ReportStateRequest{})
 	require.NoError(t, err)
+}
+
+// What is open may go on for years, so a certificate that was stolen would be good for as long.
+func TestAStreamEndsWhenItsCertificateExpires(t *testing.T) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
+		node := c.Join("n")
+		c.Clock.Add(pki.NodeLife / 2)
+		other := c.Join("other")
+		c.Clock.Add(pki.NodeLife/2 - 2*time.Second)
+		stream, stays := node.Open(t, &portcullisv1.SyncRequest{}), other.Open(t, &portcullisv1.SyncRequest{})
+		centraltest.Eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "the stream ends")
+		_, err := stream.Ended()
+		centraltest.Code(t, err, connect.CodeUnauthenticated)
+		require.ErrorContains(t, err, "the node's certificate has expired; renew it")
+		ended, err := stays.Ended()
+		require.False(t, ended, err)
+	})
 }
 
 func TestTheNewestBundleReachesEveryNodeAndIsSentOnce(t *testing.T) {

@@ -21,7 +21,7 @@ func TestJoinKeepsTheCertificateAndSaysWhatComesNext(t *testing.T) {
 	config, err := node.ReadConfig(file)
 	require.NoError(t, err)
 	var out strings.Builder
-	require.NoError(t, join(context.Background(), config, central.Address(), central.Token(), &out))
+	require.NoError(t, join(context.Background(), config, []string{central.Address()}, central.Token(), &out))
 	require.Contains(t, out.String(), "as node n1 (node-1)")
 	require.Contains(t, out.String(), fmt.Sprintf("central: {address: %q}", central.Address()))
 	require.FileExists(t, filepath.Join(dir, "state/central/identity.pem"))
