@@ -146,12 +146,10 @@ func (s *Store) try(ctx context.Context, db *sql.DB, options *sql.TxOptions, do 
 
 // pause waits a random time that grows with the attempts; false means that ctx ended.
 func pause(ctx context.Context, attempt int) bool {
-	timer := time.NewTimer(rand.N(time.Millisecond << min(attempt, 8))) //nolint:gosec // G404: jitter is no secret
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(rand.N(time.Millisecond << min(attempt, 8))): //nolint:gosec // G404: jitter is no secret
 		return true
 	}
 }

@@ -170,7 +170,10 @@ type Event struct {
 	FirstTime      *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=first_time,json=firstTime,proto3" json:"first_time,omitempty"`
 	LastTime       *timestamppb.Timestamp `protobuf:"bytes,27,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
 	// Decisions, exactly.
-	Count         int64 `protobuf:"varint,28,opt,name=count,proto3" json:"count,omitempty"`
+	Count int64 `protobuf:"varint,28,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether details are missing and the pod is an example, because the node merged decisions while its
+	// spool was full.
+	Summarised    bool `protobuf:"varint,29,opt,name=summarised,proto3" json:"summarised,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -399,6 +402,13 @@ func (x *Event) GetCount() int64 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *Event) GetSummarised() bool {
+	if x != nil {
+		return x.Summarised
+	}
+	return false
 }
 
 // Ask is one privileged parameter.
@@ -1132,7 +1142,7 @@ var File_portcullis_v1_events_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1aportcullis/v1/events.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\a\n" +
+	"\x1aportcullis/v1/events.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\a\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x15.portcullis.v1.ActionR\x06action\x12\x1a\n" +
@@ -1165,7 +1175,10 @@ const file_portcullis_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"first_time\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x127\n" +
 	"\tlast_time\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x12\x14\n" +
-	"\x05count\x18\x1c \x01(\x03R\x05count\";\n" +
+	"\x05count\x18\x1c \x01(\x03R\x05count\x12\x1e\n" +
+	"\n" +
+	"summarised\x18\x1d \x01(\bR\n" +
+	"summarised\";\n" +
 	"\x03Ask\x12\x1c\n" +
 	"\tparameter\x18\x01 \x01(\tR\tparameter\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xdb\x03\n" +
