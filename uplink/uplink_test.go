@@ -283,6 +283,31 @@ func TestAnImageThatCentralHasNotToldOfIsAskedForAtOnce(t *testing.T) {
 	require.Len(t, v.Vulnerabilities, 1)
 }
 
+func TestAnAnswerFromBeforeAChangeDoesNotHideIt(t *testing.T) {
+	n := newNode(t, uplinktest.New(t))
+	times := quick
+	times.Inventory = time.Hour
+	n.run(t, times)
+	eventually(t, func() bool { return n.Stats().Connected })
+	release := n.central.SlowAnswer()
+	defer release()
+	answer := make(chan error)
+	go func() {
+		_, err := n.Verdict(t.Context(), scanner.Image{ID: image("e")})
+		answer <- err
+	}()
+	eventually(t, n.central.Slow)
+
+	n.central.SetVerdict(image("e"), verdictOf(image("e"), "CVE-2021-44228"), "")
+	eventually(t, func() bool { return n.ChangedSince(image("e"), time.Time{}) })
+	release()
+
+	require.NoError(t, <-answer, "not unscanned")
+	v, err := n.Verdict(t.Context(), scanner.Image{ID: image("e")})
+	require.NoError(t, err)
+	require.Len(t, v.Vulnerabilities, 1)
+}
+
 // A restart of the node is no reason to take an image for one that cannot be judged.
 func TestAnImageThatIsAskedForWhileTheNodeConnectsWaitsForCentral(t *testing.T) {
 	n := newNode(t, uplinktest.New(t))
