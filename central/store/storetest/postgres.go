@@ -25,6 +25,7 @@ const programs = "/usr/lib/postgresql/15/bin"
 type Cluster struct {
 	folder string
 	owner  *syscall.Credential // PostgreSQL refuses to be root
+	fsync  string              // on or off
 }
 
 // shared is the cluster of this test binary, and databases numbers what is in it.
@@ -56,7 +57,7 @@ func Postgres(t testing.TB) (url string) {
 }
 
 func startShared() (*Cluster, error) {
-	cluster, err := newCluster()
+	cluster, err := newCluster("off")
 	if err != nil {
 		return nil, err
 	}
@@ -64,22 +65,34 @@ func startShared() (*Cluster, error) {
 	return cluster, cluster.start()
 }
 
+// DurablePostgres names an empty database in a cluster of its own that waits for the disk, as one does that
+// is not for tests.
+func DurablePostgres(t testing.TB) (url string) {
+	t.Helper()
+	return startCluster(t, "on").Database(t)
+}
+
 // StartCluster starts a cluster for one test, which may stop it and start it again.
 func StartCluster(t *testing.T) *Cluster {
 	t.Helper()
-	cluster, err := newCluster()
+	return startCluster(t, "off")
+}
+
+func startCluster(t testing.TB, fsync string) *Cluster {
+	t.Helper()
+	cluster, err := newCluster(fsync)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cluster.remove()) })
 	require.NoError(t, cluster.start())
 	return cluster
 }
 
-func newCluster() (*Cluster, error) {
+func newCluster(fsync string) (*Cluster, error) {
 	folder, err := os.MkdirTemp("", "pg") // short: a unix socket's path is at most 107 bytes
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{folder: folder}
+	c := &Cluster{folder: folder, fsync: fsync}
 	if os.Geteuid() == 0 {
 		if c.owner, err = postgresUser(); err != nil {
 			return nil, err
@@ -108,7 +121,7 @@ func postgresUser() (*syscall.Credential, error) {
 func (c *Cluster) data() string { return filepath.Join(c.folder, "data") }
 
 func (c *Cluster) start() error {
-	settings := "-c listen_addresses= -c fsync=off -c max_connections=200 -c unix_socket_directories=" + c.folder
+	settings := "-c listen_addresses= -c fsync=" + c.fsync + " -c max_connections=200 -c unix_socket_directories=" + c.folder
 	return c.run("pg_ctl", "start", "--wait", "--silent", "--pgdata", c.data(), "--log", filepath.Join(c.folder, "log"), "--options", settings)
 }
 
