@@ -26,7 +26,7 @@ type EventFilter struct {
 }
 
 // generated is what Kubernetes' controllers append to the names of pods: of a Deployment or a CronJob two
-// parts, of a StatefulSet a number. They use no vowels, so few words look like it.
+// parts, of a DaemonSet one, of a StatefulSet a number. They use no vowels, so few words look like it.
 var generated = regexp.MustCompile(`(-([0-9]+|[bcdfghjklmnpqrstvwxz2456789]{8,10}))?-[bcdfghjklmnpqrstvwxz2456789]{5}$|-[0-9]+$`)
 
 // workload is the pod's name without what was generated, in lower case. There are few, where almost every
