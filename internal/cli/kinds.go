@@ -103,8 +103,11 @@ var imageKind = output.Kind[*portcullisv1.Image]{
 }
 
 // imageName is what people know an image by.
-func imageName(i *portcullisv1.Image) string {
-	for _, names := range [][]string{i.GetTags(), i.GetDigests()} {
+func imageName(i *portcullisv1.Image) string { return firstOr(i.GetTags(), i.GetDigests()) }
+
+// firstOr is the first name of all lists.
+func firstOr(lists ...[]string) string {
+	for _, names := range lists {
 		if len(names) > 0 {
 			return names[0]
 		}
