@@ -66,8 +66,12 @@ CREATE INDEX event_kinds_evidence ON event_kinds (evidence);
 
 -- Every index here costs each new event. All but the one of addresses are written in few places at a time: a node
 -- uploads what is close together in the second.
+--
+-- The type of id is INTEGER for SQLite, where a table is kept in the order of such a key and all its indexes lead to it,
+-- and BIGINT for PostgreSQL, where alone comments nest.
 CREATE TABLE events (
-    id          BIGINT NOT NULL PRIMARY KEY,
+    id          /* /* */ INTEGER -- */ BIGINT
+                       NOT NULL PRIMARY KEY,
     node_id     TEXT   NOT NULL,
     key         BYTEA  NOT NULL, -- hash of what makes two decisions of a node one event
     kind        BYTEA  NOT NULL,
@@ -80,7 +84,8 @@ CREATE INDEX events_kind ON events (kind);
 CREATE INDEX events_pod_address ON events (pod_address);
 
 CREATE TABLE event_counts (
-    event      BIGINT NOT NULL PRIMARY KEY,
+    event      /* /* */ INTEGER -- */ BIGINT
+                      NOT NULL PRIMARY KEY,
     count      BIGINT NOT NULL,
     first_time BIGINT NOT NULL,
     last_time  BIGINT NOT NULL,

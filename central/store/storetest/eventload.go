@@ -71,10 +71,10 @@ func (l *EventLoad) lately() time.Time {
 	return l.now.Add(-time.Duration(l.random.Int64N(int64(time.Hour))))
 }
 
-// decision is of one of a node's 254 addresses. An image belongs to one workload, which two teams run and
-// which violates three policies.
+// decision is of one of a node's 254 addresses and of one of the 60 images that it runs. An image belongs to
+// one workload, which two teams run and which violates three policies.
 func (l *EventLoad) decision(node int) store.Decision {
-	image := skewed(l.random, 2000)
+	image := skewed(rand.New(rand.NewPCG(uint64(node), l.random.Uint64N(60))), 2000) //nolint:gosec // G115, G404: below 1000, not a secret
 	policy, namespace := (image*image+7*skewed(l.random, 3))%40, (image+100*l.random.IntN(2))%200
 	last := l.lately()
 	d := store.Decision{
