@@ -31,7 +31,7 @@ PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon po
 BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-smoke test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
+.PHONY: build generate console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
 
 build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -57,10 +57,15 @@ console-lint: $(BUF) $(CONSOLE_MODULES) ## formatting, types and generated code 
 console-test: $(CONSOLE_MODULES) ## the console's unit tests
 	$(WITH_NODE) cd console && npm run --silent test
 
-console-smoke: build browser $(CONSOLE_MODULES) ## the console in a browser, on a real central
-	$(WITH_NODE) cd console && npm run --silent smoke
+console-browser: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## the console in a browser, on a real central with a real node
+	cd e2e && go build -o ../bin/consolelab ./consolelab
+	$(WITH_NODE) cd console && ../bin/consolelab npm run --silent browser
 
-test: format lint unit console-test console-smoke e2e ## everything CI runs, but for e2e-kubelet
+console-pictures: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## docs/images: every page in both languages and themes
+	cd e2e && go build -o ../bin/consolelab ./consolelab
+	$(WITH_NODE) cd console && ../bin/consolelab npm run --silent pictures
+
+test: format lint unit console-test console-browser e2e ## everything CI runs, but for e2e-kubelet
 
 demo: build packages $(CONTAINERD) ## the whole system on a real containerd; KEEP=1 leaves it running
 	cd e2e && go build -o ../bin/demo ./demo

@@ -33,7 +33,7 @@ const (
 )
 
 // launch starts a keeper that outlives it, and shows what it prints until everything is there.
-func launch() int {
+func launch(containerd string) int {
 	if os.Geteuid() != 0 {
 		return exit(errors.New("it starts a container runtime and needs root"))
 	}
@@ -48,7 +48,7 @@ func launch() int {
 		return exit(err)
 	}
 	defer log.Close()
-	kept := exec.Command("/proc/self/exe", append(os.Args[1:len(os.Args)-1], "kept")...)
+	kept := exec.Command("/proc/self/exe", "--containerd", containerd, "kept")
 	kept.Args[0] = os.Args[0]
 	kept.Stdout, kept.Stderr = log, log
 	kept.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives this terminal

@@ -33,7 +33,7 @@ demo stop                      end it, and remove all that belongs to it`)
 	var err error
 	switch arguments[0] {
 	case "keep":
-		return launch()
+		return launch(*version)
 	case "kept": // as launch calls it
 		return keep(func() int { return program(containerd, showAndStay) })
 	case "shell":

@@ -19,6 +19,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"portcullis/e2e/lab"
+	"portcullis/event"
 )
 
 // Files of the lab's folder "kept": the first is there when everything is, the second prepares a shell.
@@ -68,7 +69,7 @@ func (s *stage) welcome(different bool) error {
 			demo = relative
 		}
 	}
-	say(guide, os.Getenv(consoleVariable), adminPassword, demo)
+	say(guide, os.Getenv(consoleVariable), adminPassword, demo, event.MessageID)
 	status := map[bool]string{true: "1", false: "0"}[different]
 	temporary := filepath.Join(dir, "writing")
 	if err := os.WriteFile(temporary, []byte(status), 0o600); err != nil {
@@ -83,7 +84,7 @@ Everything goes on running.
   The console        %[1]s in a browser on this machine
                      The certificate is of the demo's own authority, which the browser does not know.
   Log in as          admin, password: %[2]s
-                     Lost it?  %[3]s shell portcullis-central reset-password admin
+                     Another one, which ends all logins: %[3]s shell portcullis-central reset-password admin
 
   A shell there      %[3]s shell      then for example:
                        portcullis get policies
@@ -92,7 +93,7 @@ Everything goes on running.
                        portcullis events --follow
                        portcullis disable policy "no secrets"
                        portcullis nodes list -o wide
-                       journalctl -t portcullisd
+                       journalctl MESSAGE_ID=%[4]s
   or one command     %[3]s shell portcullis events -o wide
 
   Start a container  %[3]s start clean
@@ -201,19 +202,19 @@ func start(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	runtime, err := lab.Dial(filepath.Join(dir, "run", "portcullis.sock"))
+	node, err := lab.Dial(filepath.Join(dir, "run", "portcullis.sock"))
 	if err != nil {
 		return err
 	}
-	defer runtime.Close()
+	defer func() { _ = node.Close() }() // this program ends
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	image, err := find(ctx, runtime, arguments[0])
+	image, err := find(ctx, node, arguments[0])
 	if err != nil {
 		return err
 	}
 	pod := lab.Pod{Name: "visitor-" + strconv.Itoa(os.Getpid()), Namespace: "demo", Privileged: len(arguments) == 2}
-	output, err := startContainer(ctx, runtime, pod, image)
+	output, err := startContainer(ctx, node, pod, image)
 	if blocked(err) {
 		return errors.New(message(err))
 	}
@@ -224,8 +225,8 @@ func start(arguments []string) error {
 }
 
 // find is the image of the demo that has a name.
-func find(ctx context.Context, runtime *lab.CRI, name string) (image, error) {
-	listed, err := runtime.Images.ListImages(ctx, &cri.ListImagesRequest{})
+func find(ctx context.Context, node *lab.CRI, name string) (image, error) {
+	listed, err := node.Images.ListImages(ctx, &cri.ListImagesRequest{})
 	if err != nil {
 		return image{}, err
 	}

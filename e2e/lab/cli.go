@@ -58,3 +58,6 @@ func (c *CLI) Run(input string, arguments ...string) (Printed, error) {
 	}
 	return Printed{out.String(), problem.String(), command.ProcessState.ExitCode()}, nil
 }
+
+// Authority is the file with the certificate by which central is known.
+func (c *Central) Authority() string { return filepath.Join(c.dir, "data", "ca.crt") }

@@ -14,7 +14,7 @@
 // namespace holds, the cgroups, bear the lab's name, and sweep removes them.
 //
 // The parts of the node are one file each: containerd.go, journal.go, registry.go, images.go, cri.go,
-// portcullisd.go and kubelet.go.
+// portcullisd.go and kubelet.go. central.go and central_first.go are central, cli.go is who tells it what to do.
 package lab
 
 import (

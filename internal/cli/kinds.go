@@ -115,6 +115,14 @@ func firstOr(lists ...[]string) string {
 	return output.Or("")
 }
 
+// counted is such as "1 node" and "2 nodes".
+func counted(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 func shortID(id string) string {
 	digits := strings.TrimPrefix(id, "sha256:")
 	return digits[:min(12, len(digits))]

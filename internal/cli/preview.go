@@ -40,10 +40,10 @@ func (c *call) showPreview(r *portcullisv1.PreviewPolicyResponse) error {
 		fmt.Fprintln(c.Out, "There is more than a preview looks at; these are the least that it would be.")
 	}
 	if r.GetObservationDays() > 0 {
-		fmt.Fprintf(c.Out, "The draft observes first: for %d days it only alerts of what it blocks here.\n", r.GetObservationDays())
+		fmt.Fprintf(c.Out, "The draft observes first: for %s it only alerts of what it blocks here.\n", counted(int64(r.GetObservationDays()), "day"))
 	}
-	fmt.Fprintf(c.Out, "Images that could not start: %d, on %d nodes; images that would be alerted: %d\n",
-		r.GetImagesTotal(), r.GetNodesTotal(), r.GetAlertedImagesTotal())
+	fmt.Fprintf(c.Out, "Images that could not start: %d, on %s; images that would be alerted: %d\n",
+		r.GetImagesTotal(), counted(r.GetNodesTotal(), "node"), r.GetAlertedImagesTotal())
 	if len(r.GetImages()) > 0 {
 		if err := output.List(&c.Printer, previewedImageKind, r.GetImages(), false); err != nil {
 			return err

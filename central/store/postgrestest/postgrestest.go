@@ -122,12 +122,15 @@ func children(of int) (all []int) {
 
 // gone waits until processes that were killed have ended: a server does not start while one of them holds its memory.
 func gone(processes []int) error {
+	again, enough := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
+	defer again.Stop()
 	for _, pid := range processes {
-		for tries := 0; syscall.Kill(pid, 0) == nil; tries++ {
-			if tries == 1000 {
+		for syscall.Kill(pid, 0) == nil {
+			select {
+			case <-again.C:
+			case <-enough:
 				return fmt.Errorf("killing PostgreSQL: process %d is still there", pid)
 			}
-			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import { type Exemption, ExemptionState } from '../api/portcullis/v1/policies_pb
 import { central } from '../central'
 import { list } from '../documents/draft'
 import { useSession } from '../session/session'
-import { actorName } from '../shared/actors'
 import { useFilters } from '../shared/filters'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
@@ -39,13 +38,12 @@ function useColumns(): TableColumnsType<Exemption> {
   return [
     { key: 'name', title: t('exemptions.name'), ...column, render: (_, { name }) => <Link to={exemptionURL(name)}>{name}</Link> },
     { key: 'state', title: t('exemptions.state'), width: 180, render: (_, exemption) => <StateTag exemption={exemption} /> },
+    { key: 'expires', title: t('exemptions.expires'), width: 190, render: (_, { expireTime }) => time(expireTime) },
+    { key: 'reason', title: t('exemptions.reason'), ...column, dataIndex: 'reason' },
+    { key: 'author', title: t('exemptions.author'), ...column, width: 160, dataIndex: 'author' },
     { key: 'images', title: t('exemptions.images'), ...column, render: (_, exemption) => <Some of={exemption} field="images" /> },
     { key: 'findings', title: t('exemptions.findings'), ...column, render: (_, exemption) => <Some of={exemption} field="findings" /> },
     { key: 'policies', title: t('exemptions.policies'), ...column, render: (_, exemption) => <Some of={exemption} field="policies" /> },
-    { key: 'reason', title: t('exemptions.reason'), ...column, dataIndex: 'reason' },
-    { key: 'expires', title: t('exemptions.expires'), width: 190, render: (_, { expireTime }) => time(expireTime) },
-    { key: 'author', title: t('exemptions.author'), ...column, width: 160, dataIndex: 'author' },
-    { key: 'changed', title: t('exemptions.changed'), ...column, width: 240, render: (_, { updateTime, updatedBy }) => t('exemptions.by', { time: time(updateTime), name: actorName(updatedBy) }) },
     ...(may(Role.EDITOR) ? [{ key: 'delete', width: 110, render: (_: unknown, exemption: Exemption) => <DeleteButton exemption={exemption} /> }] : []),
   ]
 }

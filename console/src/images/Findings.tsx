@@ -4,6 +4,7 @@ import { vocabulary } from '../policies/vocabulary'
 import { useFilters } from '../shared/filters'
 import { SeverityTag } from '../shared/SeverityTag'
 import { Nothing } from '../shared/states'
+import { Wide } from '../shared/Wide'
 import { useText } from '../text'
 import { chosen, type Finding, findingsOf, kinds, type Verdict } from './findings'
 
@@ -15,7 +16,7 @@ const wordKinds = { vulnerabilities: 'cve', malware: 'malware', secrets: 'secret
 function Detail({ finding: { kind, id, names, evidence } }: { finding: Finding }) {
   const { word } = useText()
   return (
-    <div style={{ overflowWrap: 'anywhere', minWidth: 160, maxWidth: 420 }}>
+    <div style={{ overflowWrap: 'anywhere', minWidth: 160, maxWidth: 300 }}>
       <div>{word(wordKinds[kind], id)}</div>
       {[...names, ...evidence].map((line) => (
         <Typography.Text key={line} type="secondary" style={{ display: 'block', fontSize: 12 }}>
@@ -28,7 +29,7 @@ function Detail({ finding: { kind, id, names, evidence } }: { finding: Finding }
 
 function useColumns(): TableColumnsType<Finding> {
   const { t, word } = useText()
-  const place = { overflowWrap: 'anywhere', minWidth: 140, maxWidth: 360 } as const
+  const place = { overflowWrap: 'anywhere', minWidth: 140, maxWidth: 260 } as const
   return [
     { key: 'severity', title: t('images.severity'), render: (_, { severity }) => <SeverityTag severity={severity} /> },
     { key: 'kind', title: t('images.kind'), render: (_, { kind }) => t(`images.kind.${kind}`) },
@@ -44,7 +45,17 @@ function useColumns(): TableColumnsType<Finding> {
       ),
     },
     { key: 'fixed', title: t('images.fixed'), render: (_, { kind, fixedVersion }) => kind === 'vulnerabilities' && (fixedVersion || <Typography.Text type="secondary">{t('images.noFix')}</Typography.Text>) },
-    { key: 'labels', title: t('images.labels'), render: (_, { labels }) => labels.map((label) => <Tag key={label}>{word('label', label)}</Tag>) },
+    {
+      key: 'labels',
+      title: t('images.labels'),
+      render: (_, { labels }) => (
+        <Flex gap={4} wrap style={{ maxWidth: 180 }}>
+          {labels.map((label) => (
+            <Tag key={label}>{word('label', label)}</Tag>
+          ))}
+        </Flex>
+      ),
+    },
   ]
 }
 
@@ -84,15 +95,17 @@ export function Findings({ verdict }: { verdict: Verdict }) {
   return (
     <Card title={t('images.findings')} style={{ marginTop: 16 }}>
       <FilterBar filters={filters} set={set} />
-      <Table
-        rowKey="key"
-        size="small"
-        dataSource={shown}
-        columns={columns}
-        pagination={{ pageSize: 20, hideOnSinglePage: true, showSizeChanger: false, showTotal: (count) => t('shared.total', { count }) }}
-        scroll={{ x: 'max-content' }}
-        locale={{ emptyText: empty }}
-      />
+      <Wide label={t('images.findings')}>
+        <Table
+          rowKey="key"
+          size="small"
+          dataSource={shown}
+          columns={columns}
+          // At the start, which is always in sight.
+          pagination={{ placement: ['bottomStart'], pageSize: 20, hideOnSinglePage: true, showSizeChanger: false, showTotal: (count) => t('shared.total', { count }) }}
+          locale={{ emptyText: empty }}
+        />
+      </Wide>
     </Card>
   )
 }

@@ -57,7 +57,8 @@ function Facts({ image }: { image: Image }) {
     ['images.seen', time(image.lastSeenTime)],
     ['app.events', <Link key="events" to={`/events?imageID=${encodeURIComponent(image.id)}`}>{t('images.events')}</Link>],
   ]
-  const items = rows.filter(([, children]) => children).map(([key, children]) => ({ key, label: t(key), children }))
+  const long: TextKey[] = ['images.id', 'images.tags', 'images.digests']
+  const items = rows.filter(([, children]) => children).map(([key, children]) => ({ key, label: t(key), children, span: long.includes(key) ? ('filled' as const) : 1 }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere', minWidth: 0, display: 'block' } }} />
 }
 

@@ -24,7 +24,7 @@ function Name({ image: { id, tags, digests } }: { image: Image }) {
   const { t } = useText()
   const [first = id, ...others] = [...tags, ...digests]
   return (
-    <div style={{ overflowWrap: 'anywhere', minWidth: 220, maxWidth: 480 }}>
+    <div style={{ overflowWrap: 'anywhere', minWidth: 200, maxWidth: 340 }}>
       <Link to={imageURL(id)}>{first}</Link>
       {others.length > 0 && <Typography.Text type="secondary"> {t('images.moreNames', { count: others.length })}</Typography.Text>}
       {first !== id && (
@@ -88,7 +88,7 @@ function FilterBar({ filters, set }: Pick<ReturnType<typeof useFilters<keyof typ
         { value: 'unscanned', label: t('images.scan.unscanned') },
       ])}
       {choice('severity', t('images.worst'), filterNames.severity.map((value) => ({ value, label: word('severity', value) })))}
-      {text('node', t('images.onNode'), 220)}
+      {text('node', t('images.onNode'), 250)}
       {choice('present', t('images.presence'), [{ value: 'yes', label: t('images.present') }])}
     </Flex>
   )

@@ -27,7 +27,10 @@ export function Outlook({ of: { action, steps } }: { of: GetImageResponse }) {
         <ul style={{ marginBlock: 16, paddingInlineStart: 20, overflowWrap: 'anywhere' }}>
           {steps.map(({ policy, says }) => (
             <li key={policy}>
-              <Link to={policyURL(policy)}>{policy}</Link> {says}
+              <Link to={policyURL(policy)} style={{ textDecoration: 'underline' }}>
+                {policy}
+              </Link>{' '}
+              {says}
             </li>
           ))}
         </ul>

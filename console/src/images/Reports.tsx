@@ -8,6 +8,7 @@ import { actorName } from '../shared/actors'
 import { describe } from '../shared/errors'
 import { Nothing } from '../shared/states'
 import { useTime } from '../shared/time'
+import { Wide } from '../shared/Wide'
 import { useText } from '../text'
 
 function DeleteButton({ report: { id, format, scanTime } }: { report: Report }) {
@@ -31,7 +32,7 @@ function DeleteButton({ report: { id, format, scanTime } }: { report: Report }) 
       onOk: () => remove.mutate(),
     })
   return (
-    <Button danger size="small" loading={remove.isPending} aria-label={t('images.deleteName', { name })} onClick={ask}>
+    <Button danger size="small" autoInsertSpace={false} loading={remove.isPending} aria-label={t('images.deleteName', { name })} onClick={ask}>
       {t('shared.delete')}
     </Button>
   )
@@ -58,7 +59,9 @@ export function Reports({ reports }: { reports: Report[] }) {
   const columns = useColumns()
   return (
     <Card title={t('images.reports')} style={{ marginTop: 16 }}>
-      <Table rowKey="id" size="small" dataSource={reports} columns={columns} pagination={false} scroll={{ x: 'max-content' }} locale={{ emptyText: <Nothing says={t('images.noReports')} /> }} />
+      <Wide label={t('images.reports')}>
+        <Table rowKey="id" size="small" dataSource={reports} columns={columns} pagination={false} locale={{ emptyText: <Nothing says={t('images.noReports')} /> }} />
+      </Wide>
     </Card>
   )
 }

@@ -115,7 +115,7 @@ function DeleteButton({ token: { id, description } }: { token: JoinToken }) {
       onOk: () => remove.mutate(),
     })
   return (
-    <Button danger size="small" loading={remove.isPending} aria-label={t('nodes.deleteName', { name })} onClick={ask}>
+    <Button danger size="small" autoInsertSpace={false} loading={remove.isPending} aria-label={t('nodes.deleteName', { name })} onClick={ask}>
       {t('shared.delete')}
     </Button>
   )

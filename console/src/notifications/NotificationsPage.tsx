@@ -59,11 +59,11 @@ function Chosen({ channel: { actions, minSeverity } }: { channel: Channel }) {
   const { t, word } = useText()
   const both = actions.length === 0
   return (
-    <>
+    <Flex gap={4} wrap>
       {(both || actions.includes(Action.BLOCK)) && <ActionTag action={Action.BLOCK} />}
       {(both || actions.includes(Action.ALERT)) && <ActionTag action={Action.ALERT} />}
       {minSeverity && <Tag>{t('notifications.severe', { severity: word('severity', minSeverity) })}</Tag>}
-    </>
+    </Flex>
   )
 }
 
@@ -88,14 +88,16 @@ function useColumns(): TableColumnsType<Channel> {
     { key: 'target', title: t('notifications.target'), render: (_, channel) => <Target channel={channel} /> },
     { key: 'events', title: t('notifications.events'), render: (_, channel) => <Chosen channel={channel} /> },
     { key: 'window', title: t('notifications.window'), render: (_, channel) => open(channel) },
-    { key: 'success', title: t('notifications.lastSuccess'), render: (_, { lastSuccessTime }) => time(lastSuccessTime) },
     {
-      key: 'error',
-      title: t('notifications.lastError'),
-      render: (_, { lastError }) => (
-        <Typography.Text type="danger" ellipsis={{ tooltip: lastError }} style={{ maxWidth: 240 }}>
-          {lastError}
-        </Typography.Text>
+      key: 'success',
+      title: t('notifications.lastSuccess'),
+      render: (_, { lastSuccessTime, lastError }) => (
+        <Flex vertical>
+          {time(lastSuccessTime)}
+          <Typography.Text type="danger" ellipsis={{ tooltip: lastError }} style={{ maxWidth: 240 }}>
+            {lastError}
+          </Typography.Text>
+        </Flex>
       ),
     },
     { key: 'actions', render: (_, channel) => <Actions {...channel} /> },

@@ -33,7 +33,6 @@ export const notificationTexts = {
   'notifications.wholeDay': ['Whole day', '全天'],
   'notifications.windowOf': ['{{from}} to {{to}}, {{zone}}', '{{from}} 至 {{to}}，{{zone}}'],
   'notifications.lastSuccess': ['Last sent', '上次成功发送'],
-  'notifications.lastError': ['Last error', '上次错误'],
   'notifications.test': ['Test', '测试'],
   'notifications.testGood': ['The target took the test notification.', '测试通知发送成功。'],
   'notifications.testBad': ['The test notification did not arrive', '测试通知发送失败'],

@@ -2,6 +2,7 @@ import { PlusOutlined } from '@ant-design/icons'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { App, Button, Card, Flex, Table, type TableColumnsType, Tag, Tooltip } from 'antd'
 import { useState } from 'react'
+import { Link } from 'react-router'
 import { Role, type User } from '../api/portcullis/v1/access_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
@@ -74,10 +75,10 @@ function Actions({ user, onEdit, onReset }: RowProps) {
 function StateTags({ user }: { user: User }) {
   const { t } = useText()
   return (
-    <>
+    <Flex gap={4}>
       {user.disabled ? <Tag>{t('users.disabled')}</Tag> : <Tag color="green">{t('users.active')}</Tag>}
       {user.mustChangePassword && <Tag color="gold">{t('users.mustChange')}</Tag>}
-    </>
+    </Flex>
   )
 }
 
@@ -85,18 +86,13 @@ function useColumns(row: Omit<RowProps, 'user'>): TableColumnsType<User> {
   const { t, word } = useText()
   const time = useTime()
   const own = useSession().user.name
-  const name = (user: User) => (
-    <>
-      {user.name} {user.name === own && <Tag>{t('users.you')}</Tag>}
-    </>
-  )
+  const name = (user: User) => (user.name === own ? <Link to="/profile">{t('users.you', { name: own })}</Link> : user.name)
   return [
     { key: 'name', title: t('users.name'), render: (_, user) => name(user) },
     { key: 'role', title: t('users.role'), render: (_, { role }) => word('role', String(role)) },
     { key: 'login', title: t('users.login'), render: (_, { external }) => (external ? t('users.sso') : t('users.password')) },
     { key: 'state', title: t('users.state'), render: (_, user) => <StateTags user={user} /> },
     { key: 'lastLogin', title: t('users.lastLogin'), render: (_, { lastLoginTime }) => time(lastLoginTime) },
-    { key: 'created', title: t('users.createTime'), render: (_, { createTime }) => time(createTime) },
     { key: 'actions', render: (_, user) => <Actions user={user} {...row} /> },
   ]
 }
