@@ -482,7 +482,8 @@ type EventFilter struct {
 	// Part of the image's name, any case.
 	Image   string `protobuf:"bytes,9,opt,name=image,proto3" json:"image,omitempty"`
 	ImageId string `protobuf:"bytes,10,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
-	// Part of the pod's or the container's name, any case.
+	// Part of the pod's name without what controllers append, or a beginning of the whole name; part of the container's
+	// name. Any case.
 	Pod       string `protobuf:"bytes,11,opt,name=pod,proto3" json:"pod,omitempty"`
 	Container string `protobuf:"bytes,12,opt,name=container,proto3" json:"container,omitempty"`
 	// CVE, file hash, secret rule or privileged parameter, whole.

@@ -290,7 +290,8 @@ export type EventFilter = Message<"portcullis.v1.EventFilter"> & {
   imageId: string;
 
   /**
-   * Part of the pod's or the container's name, any case.
+   * Part of the pod's name without what controllers append, or a beginning of the whole name; part of the container's
+   * name. Any case.
    *
    * @generated from field: string pod = 11;
    */
