@@ -31,7 +31,7 @@ PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon po
 BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
+.PHONY: build generate released console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
 
 build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -40,6 +40,9 @@ build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central
 generate: $(BUF) $(CONSOLE_MODULES) ## Go and TypeScript code of the API
 	cd api && $(BUF) format -w && $(BUF) generate
 	$(WITH_NODE) cd console && $(BUF) generate ../api -o src/api
+
+released: $(BUF) ## after a release: its API is what later ones must not break
+	cd api && $(BUF) build --exclude-source-info -o released.binpb
 
 console: console/dist/index.html.br ## the console's pages, which portcullis-central embeds
 
@@ -80,7 +83,7 @@ format: ## formatting and module files are as the tools would write them
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
 lint: console-lint $(GOLANGCI) $(BUF) ## golangci-lint, the import rules included; the API's definition and code; the console
-	cd api && $(BUF) lint && $(BUF) format -d --exit-code
+	cd api && $(BUF) lint && $(BUF) format -d --exit-code && $(BUF) breaking --against released.binpb
 	@generated=$$(mktemp -d) && trap "rm -rf $$generated" EXIT && cd api && $(BUF) generate -o $$generated && \
 	for file in $$(cd $$generated && find . -name '*.go'); do \
 	  diff -q $$generated/$$file $$file || { echo "run make generate and commit the result"; exit 1; }; \

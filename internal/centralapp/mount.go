@@ -25,6 +25,8 @@ const (
 
 // mountServices says which services central offers. A new one adds its line.
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
+	nodes := options // which are known to say odd things, and need not be kept from saying the rest
+	options = append(slices.Clip(options), connect.WithInterceptors(rpc.Text()))
 	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
 	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
 	mux.Handle(api.NewPolicyServiceHandler(a.policies, options...))
@@ -34,7 +36,7 @@ func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))
 	mux.Handle(api.NewImageServiceHandler(a.images, small...))
-	mux.Handle(api.NewSyncServiceHandler(a.sync, options...))
+	mux.Handle(api.NewSyncServiceHandler(a.sync, nodes...))
 	_, join := api.NewSyncServiceHandler(a.sync, small...)
 	mux.Handle(api.SyncServiceJoinProcedure, join)
 	// A change goes to all nodes at once: to compress it for each would be most of the work.

@@ -44,6 +44,7 @@ function Facts({ event }: { event: Event }) {
     row('events.first', time(event.firstTime)),
     row('events.last', time(event.lastTime)),
     row('events.count', event.count.toLocaleString(locale)),
+    row('events.missing', event.summarised && t('events.summarised')),
   ]
   const items = rows.filter(({ shows }) => shows).map(({ label, shows }) => ({ key: label, label: t(label), children: shows }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere' } }} />

@@ -38,6 +38,8 @@ export const eventTexts = {
   'events.operation': ['Operation', '启动方式'],
   'events.enforceAt': ['Policy blocks since', '策略生效时间'],
   'events.bundle': ['Bundle', '策略包版本'],
+  'events.missing': ['Missing', '缺失'],
+  'events.summarised': ['Details of some decisions: the node merged them while its spool was full', '部分决策的详情：节点缓存已满时合并了这些决策'],
   'events.noPolicy': ['no policy', '无策略'],
   'events.nodeID': ['Node ID', '节点 ID'],
   'events.podUID': ['Pod UID', 'Pod UID'],
