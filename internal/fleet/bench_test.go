@@ -57,7 +57,6 @@ type load struct {
 const (
 	imagesOfNode = 20
 	policies     = 100
-	changes      = 10
 	away         = 90 * time.Second
 )
 
@@ -142,6 +141,7 @@ func (l *load) join() {
 func (l *load) changes() {
 	var all []time.Duration
 	before := l.central.processor()
+	changes := setting(l.B, "PORTCULLIS_BENCH_CHANGES", 10)
 	for i := range changes {
 		next := l.fleet.Arrivals.Newest() + 1
 		began := time.Now()
@@ -152,7 +152,7 @@ func (l *load) changes() {
 		}
 	}
 	slices.Sort(all)
-	l.row(fmt.Sprintf("a change of policy, the mean of %d", changes), "", "", (l.central.processor()-before)/changes)
+	l.row(fmt.Sprintf("a change of policy, the mean of %d", changes), "", "", (l.central.processor()-before)/time.Duration(changes))
 	l.row("… until a node has it, p50", seconds(all[len(all)/2]), "", 0)
 	l.row("… p99", seconds(all[len(all)*99/100]), "< 2 s", 0)
 	l.row("… the last", seconds(all[len(all)-1]), "", 0)
