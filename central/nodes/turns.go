@@ -15,7 +15,7 @@ const (
 	maxUploads     = 32
 	maxInventories = 16
 	// maxWait is how long a call waits for its turn. A node gives up after 30 s.
-	maxWait = 20 * time.Second
+	maxWait = 15 * time.Second
 )
 
 // turns lets in so many calls at a time, in the order in which they came.
