@@ -80,23 +80,20 @@ func (c *central) log() string {
 	return string(text)
 }
 
+// serves is what central logs when it answers.
+const serves = "portcullis-central serves"
+
 // start starts central and waits until it answers.
 func (c *central) start() {
 	c.t.Helper()
 	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(c.t, err)
 	defer log.Close()
+	serving := strings.Count(c.log(), serves)
 	c.process = exec.Command(c.program, "--config", c.config)
 	c.process.Stdout, c.process.Stderr = log, log
 	require.NoError(c.t, c.process.Start())
-	require.Eventually(c.t, func() bool {
-		connection, err := net.Dial("tcp", strings.TrimPrefix(c.url, "https://"))
-		if err != nil {
-			return false
-		}
-		connection.Close()
-		return true
-	}, time.Minute, 10*time.Millisecond)
+	require.Eventually(c.t, func() bool { return strings.Count(c.log(), serves) > serving }, time.Minute, 10*time.Millisecond)
 }
 
 // stop ends central as an operator would.
@@ -113,7 +110,6 @@ func (c *central) stop() {
 // login makes the clients: with the password that central has printed, and then with another.
 func (c *central) login() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return strings.Contains(c.log(), "portcullis-central serves") }, time.Minute, 10*time.Millisecond)
 	_, after, _ := strings.Cut(c.log(), "one-time password ")
 	password, _, _ := strings.Cut(after, "\n")
 	authority, err := os.ReadFile(filepath.Join(c.dir, "data", "ca.crt"))
