@@ -57,6 +57,7 @@ type load struct {
 const (
 	imagesOfNode = 20
 	policies     = 100
+	started      = 200 // nodes a second
 	away         = 90 * time.Second
 )
 
@@ -68,9 +69,9 @@ func (l *load) run(database string) {
 	l.join()
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { l.fleet.Run(ctx) })
+	running.Go(func() { l.fleet.Run(ctx, started) })
 	defer func() { cancel(); running.Wait() }()
-	l.timed("all at once, without a jitter: until the last is connected", "", func() { l.until(connected) })
+	l.timed(fmt.Sprintf("%d nodes a second are started: until the last is connected", started), "", func() { l.until(connected) })
 	l.timed("until the last has told of its images and knows their verdicts", "", func() { l.until(settled) })
 	l.complaints()
 	l.changes()

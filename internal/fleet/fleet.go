@@ -92,13 +92,20 @@ func (n *node) info() *portcullisv1.NodeInfo {
 	}
 }
 
-// Run connects all nodes at once, and keeps them connected until ctx ends.
-func (f *Fleet) Run(ctx context.Context) {
+// Run connects all nodes, so many a second, and keeps them connected until ctx ends.
+func (f *Fleet) Run(ctx context.Context, aSecond int) {
 	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	next := time.NewTicker(time.Second / time.Duration(aSecond))
+	defer next.Stop()
 	for _, n := range f.nodes {
 		tasks.Go(func() { n.Run(ctx) })
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return
+		}
 	}
-	tasks.Wait()
 }
 
 // Record gives each node so many decisions to upload, all of them events of their own.
