@@ -45,7 +45,9 @@ func TestCallsAreLetInOneAfterAnother(t *testing.T) {
 func TestACallDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := newTurns(1)
-		go called(t.Context(), turns, time.Hour)
+		var first sync.WaitGroup
+		defer first.Wait()
+		first.Go(func() { called(t.Context(), turns, time.Hour) })
 		synctest.Wait()
 		letIn, _, answer := called(t.Context(), turns, 0)
 		require.False(t, letIn)

@@ -20,7 +20,7 @@ import (
 func (a *App) newServer() *http.Server {
 	return &http.Server{
 		Handler:           a.handler(),
-		TLSConfig:         a.pki.TLSConfig(),
+		TLSConfig:         newEntrance().guard(a.pki.TLSConfig()),
 		ReadHeaderTimeout: 30 * time.Second, // for handshakes, too: after a start, of all nodes at once,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
