@@ -23,15 +23,17 @@ NODE       := $(TOOLS)/node-$(NODE_VERSION)/node_modules/.bin/node
 WITH_NODE := export PATH=$(dir $(NODE)):$$PATH &&
 # npm ci writes this file last.
 CONSOLE_MODULES := console/node_modules/.package-lock.json
-CONSOLE_SOURCES := $(shell find console/src console/public -type f) $(addprefix console/,index.html package.json vite.config.ts tsconfig.json)
+# Folders are among them for the files that are gone.
+CONSOLE_SOURCES := $(shell find console/src console/public -not -name '*.test.ts') $(addprefix console/,index.html package-lock.json vite.config.ts tsconfig.json)
 
 MODULES  := . cmd/portcullis-scan e2e
 PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon postgresql
+BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-smoke test demo format lint unit e2e e2e-kubelet bench bench-central soak fuzz tools packages clean
+.PHONY: build generate console console-lint console-test console-smoke test demo demo-stop format lint unit e2e e2e-kubelet bench bench-central soak fuzz tools packages browser clean
 
-build: ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
+build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
 	cd cmd/portcullis-scan && $(GO_BUILD) -o ../../bin/ .
 
@@ -41,7 +43,9 @@ generate: $(BUF) $(CONSOLE_MODULES) ## Go and TypeScript code of the API
 
 console: console/dist/index.html.br ## the console's pages, which portcullis-central embeds
 
-console/dist/index.html.br: $(CONSOLE_SOURCES) $(CONSOLE_MODULES)
+# What it is built with is no prerequisite: where the pages are built, neither Node nor a network is needed.
+console/dist/index.html.br: $(CONSOLE_SOURCES)
+	@$(MAKE) --no-print-directory $(CONSOLE_MODULES)
 	$(WITH_NODE) cd console && npm run --silent build -- --logLevel warn
 
 console-lint: $(BUF) $(CONSOLE_MODULES) ## formatting, types and generated code of the console
@@ -53,22 +57,24 @@ console-lint: $(BUF) $(CONSOLE_MODULES) ## formatting, types and generated code 
 console-test: $(CONSOLE_MODULES) ## the console's unit tests
 	$(WITH_NODE) cd console && npm run --silent test
 
-console-smoke: PACKAGES += chromium fonts-noto-cjk
-console-smoke: console build packages ## the console in a browser, on a real central
+console-smoke: build browser $(CONSOLE_MODULES) ## the console in a browser, on a real central
 	$(WITH_NODE) cd console && npm run --silent smoke
 
-test: format lint unit e2e ## everything CI runs, but for e2e-kubelet
+test: format lint unit console-test console-smoke e2e ## everything CI runs, but for e2e-kubelet
 
-demo: build packages $(CONTAINERD) ## the main job, on a real containerd
+demo: build packages $(CONTAINERD) ## the whole system on a real containerd; KEEP=1 leaves it running
 	cd e2e && go build -o ../bin/demo ./demo
-	bin/demo
+	bin/demo $(if $(KEEP),keep)
+
+demo-stop: ## end the demo that KEEP=1 left running, and all that belongs to it
+	@bin/demo stop
 
 format: ## formatting and module files are as the tools would write them
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
-lint: $(GOLANGCI) $(BUF) ## golangci-lint, the import rules included; the API's definition and code
+lint: console-lint $(GOLANGCI) $(BUF) ## golangci-lint, the import rules included; the API's definition and code; the console
 	cd api && $(BUF) lint && $(BUF) format -d --exit-code
 	@generated=$$(mktemp -d) && trap "rm -rf $$generated" EXIT && cd api && $(BUF) generate -o $$generated && \
 	for file in $$(cd $$generated && find . -name '*.go'); do \
@@ -88,7 +94,7 @@ e2e-kubelet: build packages $(CONTAINERD) $(KUBELET) ## pods of a real kubelet, 
 
 bench: build packages $(CONTAINERD) ## benchmarks; docs/performance.md has the figures
 	go test -run '^$$' -bench . -count 5 ./policy ./event ./scanner-client/...
-	go test -run '^$$' -bench SideBySide -benchtime 15x ./proxy/wire/wiretest
+	go test -run '^$$' -bench SideBySide -benchtime 75x ./proxy/wire/wiretest
 	go test -run '^$$' -bench ResidentMemory -benchtime 1x ./internal/node
 	cd e2e && go test -run '^$$' -bench SideBySide -benchtime 9x .
 
@@ -144,9 +150,11 @@ $(KUBELET):
 # gcc is for the race detector only. Services that Debian would start are not wanted: the tests start
 # their own. apt-get runs when a package is missing, so that a machine that
 # has them all needs no network.
-packages:
+packages: WANTED = $(PACKAGES) gcc libc6-dev
+browser: WANTED = $(BROWSER)
+packages browser:
 	@missing=""; \
-	for package in $(PACKAGES) gcc libc6-dev; do \
+	for package in $(WANTED); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \

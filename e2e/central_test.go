@@ -25,30 +25,47 @@ type governed struct {
 	counts   map[portcullisv1.Action]int64 // decisions that the test has seen the node make
 }
 
-// onGovernedNode runs test on a node of the newest runtime, which knows policies from its central only.
+// onGovernedNode runs test on a node which knows policies from its central only.
 func onGovernedNode(t *testing.T, test func(*governed)) {
 	needLab(t)
 	t.Parallel()
-	central, err := lab.StartCentral()
+	test(govern(t, startCentral(t, lab.CentralOptions{}), lab.PortcullisdOptions{}))
+}
+
+func startCentral(t *testing.T, options lab.CentralOptions) *lab.Central {
+	central, err := lab.StartCentralWith(options)
 	require.NoError(t, err)
+	return stopped(t, central)
+}
+
+// stopped stops a central when the test ends.
+func stopped(t *testing.T, central *lab.Central) *lab.Central {
+	if central.Data != nil {
+		t.Cleanup(func() { require.NoError(t, central.Data.Unmount()) })
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of portcullis-central:\n%s", central.Log())
 		}
 		require.NoError(t, central.Stop())
 	})
+	return central
+}
+
+// govern joins a node of the newest runtime to a central.
+func govern(t *testing.T, central *lab.Central, options lab.PortcullisdOptions) *governed {
+	options.Central, options.FoldInterval = central, time.Second
 	containerd := world.containerds[len(world.containerds)-1]
-	n := newNode(t, containerd, unrelated, lab.PortcullisdOptions{Central: central, FoldInterval: time.Second})
 	g := &governed{
-		node: n, central: central, counts: map[portcullisv1.Action]int64{},
+		node: newNode(t, containerd, unrelated, options), central: central, counts: map[portcullisv1.Action]int64{},
 		policies: api.NewPolicyServiceClient(central.Client, central.URL),
 	}
 	g.connects()
-	test(g)
+	return g
 }
 
 // unrelated is a policy of the node's own.
-var unrelated = policy("no NET_ADMIN", "Immediate", "template: PrivilegedStart\n  privileges: {parameters: [NET_ADMIN]}")
+var unrelated = policy("no malware", "Immediate", "template: RiskyImage\n  risk: {malware: {}}")
 
 // connects waits until the node is connected.
 func (g *governed) connects() {

@@ -19,6 +19,44 @@ func (b *backoff) next() time.Duration {
 
 func (b *backoff) reset() { b.bound = 0 }
 
+// turn is which of several addresses is tried next, and when: each once soon after the other, and then, when
+// all have failed, later and later.
+type turn struct {
+	addresses []string
+	at        int
+	failures  int
+	hop       time.Duration // bound of the wait for the next address
+	retry     backoff
+}
+
+func newTurn(addresses []string, times Times) *turn {
+	return &turn{
+		addresses: addresses, at: rand.IntN(len(addresses)), //nolint:gosec // no secret
+		hop: times.RetryMin, retry: backoff{min: times.RetryMin, max: times.RetryMax},
+	}
+}
+
+func (t *turn) address() string { return t.addresses[t.at] }
+
+// next goes on to the next address after a connection that lasted for so long, 0 for none, and returns how long
+// to wait before. After a connection that was of use the others have not failed yet.
+func (t *turn) next(lasted time.Duration) time.Duration {
+	if lasted > t.retry.bound {
+		t.failures = 0
+	}
+	t.at = (t.at + 1) % len(t.addresses)
+	t.failures++
+	if t.failures%len(t.addresses) != 0 {
+		return time.Duration(rand.Int64N(int64(t.hop))) //nolint:gosec // no secret
+	}
+	return t.retry.next()
+}
+
+func (t *turn) reset() {
+	t.failures = 0
+	t.retry.reset()
+}
+
 // vary returns d give or take half of it.
 func vary(d time.Duration) time.Duration {
 	return d/2 + time.Duration(rand.Int64N(int64(d))) //nolint:gosec // no secret

@@ -130,24 +130,43 @@ func (u *Uplink) renew(ctx context.Context, c portcullisv1connect.SyncServiceCli
 		}
 		wait(ctx, min(due.Sub(u.options.Now()), u.options.Times.State), nil) // clocks jump, so look now and then
 	}
+	if err := u.insist(ctx, "Renew", func(ctx context.Context) error { return u.replace(ctx, c, id) }); err != nil {
+		return err
+	}
+	return errRenewed
+}
+
+// renewExpired is for a node that has been away for so long that its certificate has expired. Central renews it
+// even then.
+func (u *Uplink) renewExpired(ctx context.Context, address string, id *identity, now time.Time) error {
+	connection := dial(address, id, u.options.Now)
+	defer connection.close()
+	ctx, cancel := context.WithTimeout(ctx, u.options.Times.Call)
+	defer cancel()
+	if err := u.replace(ctx, connection.client, id); err != nil {
+		return fmt.Errorf("the node's certificate has expired on %s, this machine's clock says %s, and it cannot be renewed: %w",
+			id.leaf.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339), err)
+	}
+	return errRenewed
+}
+
+// replace puts a new key and certificate in the place of id.
+func (u *Uplink) replace(ctx context.Context, c portcullisv1connect.SyncServiceClient, id *identity) error {
 	key, request, err := newKey(id.leaf.Subject.CommonName)
 	if err != nil {
 		return err
 	}
-	var renewed *identity
-	err = u.insist(ctx, "Renew", func(ctx context.Context) error {
-		answer, err := c.Renew(ctx, &portcullisv1.RenewRequest{CertificateRequest: request})
-		if err != nil {
-			return err
-		}
-		if renewed, err = certified(key, answer.GetCertificate(), answer.GetAuthorities()); err != nil {
-			return err
-		}
-		return renewed.write(u.options.Dir)
-	})
+	answer, err := c.Renew(ctx, &portcullisv1.RenewRequest{CertificateRequest: request})
 	if err != nil {
 		return err
 	}
+	renewed, err := certified(key, answer.GetCertificate(), answer.GetAuthorities())
+	if err != nil {
+		return err
+	}
+	if err := renewed.write(u.options.Dir); err != nil {
+		return err
+	}
 	u.options.Log.WithField("until", renewed.leaf.NotAfter).Info("the node's certificate was renewed")
-	return errRenewed
+	return nil
 }

@@ -48,8 +48,10 @@ type Spool interface {
 
 // Options is what an Uplink needs.
 type Options struct {
-	Address string // of central: https://host:port
-	Dir     string // where the node's certificate and the mirror are
+	// Addresses are of central's replicas, https://host:port each. Nodes begin at any of them, and when one
+	// fails they go on to the next.
+	Addresses []string
+	Dir       string // where the node's certificate and the mirror are
 	// Info describes the node.
 	Info     func(context.Context) *portcullisv1.NodeInfo
 	Policies Policies
@@ -174,22 +176,26 @@ func (u *Uplink) Run(ctx context.Context) {
 	if err := errors.Join(u.mirror.load(), u.mirror.sweep()); err != nil {
 		u.options.Log.WithError(err).Error("state folder")
 	}
-	retry := backoff{min: u.options.Times.RetryMin, max: u.options.Times.RetryMax}
-	told := ""
+	turn := newTurn(u.options.Addresses, u.options.Times)
+	told := map[string]string{} // by address, why it could not be reached
 	for ctx.Err() == nil {
-		began := time.Now()
-		wasConnected, err := u.session(ctx)
+		began, address := time.Now(), turn.address()
+		wasConnected, err := u.session(ctx, address)
 		u.triedOnce.Do(func() { close(u.tried) })
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) >= u.options.Times.Stable {
-			retry.reset()
+		lasted := time.Since(began)
+		if lasted >= u.options.Times.Stable {
+			turn.reset()
 		}
-		log := u.options.Log.WithError(err).WithField("central", u.options.Address)
+		if !wasConnected {
+			lasted = 0
+		}
+		log := u.options.Log.WithError(err).WithField("central", address)
 		switch {
 		case errors.Is(err, errRenewed):
-			told = ""
+			clear(told)
 			continue
 		case refused(err):
 			log.Error("central refuses this node: it was removed, or its certificate is no longer good; what is in force stays. Join it anew with portcullisd join")
@@ -197,39 +203,38 @@ func (u *Uplink) Run(ctx context.Context) {
 			continue
 		case wasConnected:
 			log.Warn("connection to central is lost; what is in force stays")
-		case err.Error() != told:
+		case err.Error() != told[address]:
 			log.Warn("central cannot be reached; what is in force stays")
 		}
-		told = err.Error()
-		wait(ctx, retry.next(), nil)
+		told[address] = err.Error()
+		wait(ctx, turn.next(lasted), nil)
 	}
 }
 
 // refused says that the node's certificate is of no use any more.
 func refused(err error) bool {
 	code := connect.CodeOf(err)
-	return errors.Is(err, errExpired) || code == connect.CodePermissionDenied || code == connect.CodeUnauthenticated
+	return code == connect.CodePermissionDenied || code == connect.CodeUnauthenticated
 }
 
 var (
 	errSilent  = errors.New("central has been silent for too long")
 	errRenewed = errors.New("the node has a new certificate")
-	errExpired = errors.New("the node's certificate has expired")
 	errEnded   = errors.New("central has ended the stream")
 	errStale   = errors.New("central's policy file is not as it was written; it is asked for again")
 )
 
 // session connects once and works until the connection is of no more use. It says whether a call had
 // succeeded.
-func (u *Uplink) session(ctx context.Context) (bool, error) {
+func (u *Uplink) session(ctx context.Context, address string) (bool, error) {
 	id, err := readIdentity(u.options.Dir)
 	if err != nil {
 		return false, err
 	}
 	if now := u.options.Now(); now.After(id.leaf.NotAfter) {
-		return false, fmt.Errorf("%w on %s; this machine's clock says %s", errExpired, id.leaf.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return false, u.renewExpired(ctx, address, id, now)
 	}
-	connection := dial(u.options.Address, id, u.options.Now)
+	connection := dial(address, id, u.options.Now)
 	defer connection.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -256,7 +261,7 @@ func (u *Uplink) session(ctx context.Context) (bool, error) {
 	u.client.Store(&client{connection.client})
 	u.connected.Store(true)
 	u.triedOnce.Do(func() { close(u.tried) })
-	u.options.Log.WithField("central", u.options.Address).WithField("bundle", bundle).Info("connected to central")
+	u.options.Log.WithField("central", address).WithField("bundle", bundle).Info("connected to central")
 	for _, task := range []func(context.Context, portcullisv1connect.SyncServiceClient) error{
 		u.keepReportingState, u.keepInventory, u.upload, u.reportStarts,
 		func(ctx context.Context, c portcullisv1connect.SyncServiceClient) error { return u.renew(ctx, c, id) },

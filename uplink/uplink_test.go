@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,17 +93,17 @@ func (i *images) set(ids ...string) {
 // node is a joined node with an uplink that runs until stop or the end of the test.
 type node struct {
 	*uplink.Uplink
-	dir      string
-	central  *uplinktest.Central
-	policies *policies
-	images   *images
-	spool    *event.Spool
-	hook     *test.Hook
-	log      *logrus.Logger
-	changed  atomic.Int64
-	address  string
-	now      func() time.Time
-	stop     func()
+	dir       string
+	central   *uplinktest.Central
+	policies  *policies
+	images    *images
+	spool     *event.Spool
+	hook      *test.Hook
+	log       *logrus.Logger
+	changed   atomic.Int64
+	addresses []string
+	now       func() time.Time
+	stop      func()
 }
 
 // quick are times that a test has.
@@ -113,7 +114,7 @@ var quick = uplink.Times{
 
 func newNode(t *testing.T, central *uplinktest.Central) *node {
 	t.Helper()
-	n := &node{dir: t.TempDir(), central: central, policies: &policies{}, images: &images{}, address: central.Address()}
+	n := &node{dir: t.TempDir(), central: central, policies: &policies{}, images: &images{}, addresses: []string{central.Address()}}
 	n.log, n.hook = test.NewNullLogger()
 	n.spool = event.OpenSpool(filepath.Join(n.dir, "spool"), event.SpoolOptions{Log: n.log})
 	t.Cleanup(func() { n.spool.Close() })
@@ -126,7 +127,7 @@ func (n *node) run(t *testing.T, times uplink.Times) {
 	t.Helper()
 	var err error
 	n.Uplink, err = uplink.New(uplink.Options{
-		Address: n.address, Dir: n.dir, Policies: n.policies, Images: n.images, Spool: n.spool, Times: times, Log: n.log, Now: n.now,
+		Addresses: n.addresses, Dir: n.dir, Policies: n.policies, Images: n.images, Spool: n.spool, Times: times, Log: n.log, Now: n.now,
 		Info:            func(context.Context) *portcullisv1.NodeInfo { return &portcullisv1.NodeInfo{Name: "n"} },
 		VerdictsChanged: func(ids []string) { n.changed.Add(int64(len(ids))) },
 	})
@@ -398,7 +399,7 @@ func TestADecisionThatCentralCannotTakeIsSentWithLessDetail(t *testing.T) {
 	n.central.SetFault(picky.fault)
 	var err error
 	n.Uplink, err = uplink.New(uplink.Options{
-		Address: n.address, Dir: n.dir, Policies: n.policies, Images: n.images, Spool: picky, Times: quick, Log: n.log,
+		Addresses: n.addresses, Dir: n.dir, Policies: n.policies, Images: n.images, Spool: picky, Times: quick, Log: n.log,
 		Info: func(context.Context) *portcullisv1.NodeInfo { return &portcullisv1.NodeInfo{} },
 	})
 	require.NoError(t, err)
@@ -545,6 +546,34 @@ func TestTheCertificateIsRenewedAtTwoThirdsOfItsLife(t *testing.T) {
 	info, err := os.Stat(filepath.Join(n.dir, "identity.pem"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+// A node that was off, or whose central was away, for longer than certificates last is no stranger.
+func TestACertificateThatHasExpiredIsRenewedWhenCentralIsBack(t *testing.T) {
+	central := uplinktest.New(t)
+	central.Life = time.Second // from a second ago
+	n := newNode(t, central)
+	central.Life = time.Hour
+	n.run(t, quick)
+	eventually(t, func() bool { return n.Stats().Connected })
+	require.True(t, n.logged("the node's certificate was renewed"))
+}
+
+func TestOfSeveralAddressesOneThatWorksIsFound(t *testing.T) {
+	n := newNode(t, uplinktest.New(t))
+	away, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, away.Close())
+	n.addresses = append(n.addresses, "https://"+away.Addr().String(), "https://localhost:1")
+	n.run(t, quick)
+	for range 5 {
+		eventually(t, func() bool { return n.Stats().Connected })
+		n.central.Stop()
+		eventually(t, func() bool { return !n.Stats().Connected })
+		n.central.Serve(t, n.central.Authority, time.Now().Add(-time.Hour), 24*time.Hour)
+	}
+	n.decide(4)
+	eventually(t, func() bool { return n.central.Count() == 4 })
 }
 
 func TestANodeThatHasNotJoinedSaysHowAndIsTakenUpWhenItHas(t *testing.T) {

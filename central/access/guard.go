@@ -48,7 +48,7 @@ type GuardOptions struct {
 	// BodyTimeout bounds how long a caller may take to send a request (default 1 min).
 	BodyTimeout time.Duration
 	// LookAgain is how often a person's call that goes on and on is asked again whether it may (default
-	// 30 s). Nodes' streams end otherwise: by what is notified when one is removed.
+	// 30 s). Nodes' streams end otherwise: by what is notified when one is removed, and with their certificate.
 	LookAgain time.Duration
 	Now       func() time.Time
 	Log       logrus.FieldLogger
@@ -96,6 +96,12 @@ func (g *Guard) let(w http.ResponseWriter, r *http.Request, rule Rule, next http
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if principal.Kind == Node && !principal.expired {
+		expires := principal.expires.Sub(g.options.Now())
+		var forget context.CancelFunc
+		ctx, forget = context.WithTimeoutCause(ctx, expires, errExpired)
+		defer forget()
+	}
 	if principal.Kind == User || principal.Kind == Token {
 		go g.lookAgain(ctx, r, rule, cancel)
 	}
@@ -202,7 +208,7 @@ func (g *Guard) identifyNode(ctx context.Context, certificate *x509.Certificate,
 	if !member {
 		return principal, refuse("node %s was removed", id)
 	}
-	principal.Kind, principal.Name, principal.expired = Node, id, expired
+	principal.Kind, principal.Name, principal.expired, principal.expires = Node, id, expired, certificate.NotAfter
 	return principal, nil
 }
 

@@ -35,7 +35,7 @@ type Principal struct {
 
 	expired bool      // the node's certificate
 	session []byte    // hash of the session's secret
-	expires time.Time // the session or token, at the latest
+	expires time.Time // the session, token or certificate, at the latest
 	why     error     // why what the caller proved was worth nothing
 }
 
@@ -52,6 +52,9 @@ func (p *Principal) Actor() string {
 	return "anonymous"
 }
 
+// errExpired is also what a node is told whose certificate expires while a call of it goes on.
+var errExpired = connect.NewError(connect.CodeUnauthenticated, errors.New("the node's certificate has expired; renew it"))
+
 // may returns nil when the rule lets the principal in, and otherwise what to tell them.
 func (p *Principal) may(rule Rule) error {
 	switch {
@@ -66,7 +69,7 @@ func (p *Principal) may(rule Rule) error {
 	case rule.node != (p.Kind == Node):
 		return refuse("%s may not call this", p.Actor())
 	case rule.node && p.expired && !rule.pending:
-		return connect.NewError(connect.CodeUnauthenticated, errors.New("the node's certificate has expired; renew it"))
+		return errExpired
 	case rule.node:
 		return nil
 	case rule.session && p.Kind == Token:

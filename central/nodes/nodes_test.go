@@ -25,6 +25,7 @@ import (
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
 	"portcullis/central/nodes/nodestest"
+	"portcullis/central/pki"
 	"portcullis/central/store"
 	"portcullis/central/store/storetest"
 )
@@ -229,6 +230,23 @@ func TestWhoHasNoGoodCertificateIsNoNode(t *testing.T) {
 	again := c.Node(node.ID, "n", tls.Certificate{Certificate: [][]byte{renewed.GetCertificate()}, PrivateKey: key})
 	_, err = again.ReportState(ctx, &portcullisv1.ReportStateRequest{})
 	require.NoError(t, err)
+}
+
+// What is open may go on for years, so a certificate that was stolen would be good for as long.
+func TestAStreamEndsWhenItsCertificateExpires(t *testing.T) {
+	both(t, func(t *testing.T, c *nodestest.Central) {
+		node := c.Join("n")
+		c.Clock.Add(pki.NodeLife / 2)
+		other := c.Join("other")
+		c.Clock.Add(pki.NodeLife/2 - 2*time.Second)
+		stream, stays := node.Open(t, &portcullisv1.SyncRequest{}), other.Open(t, &portcullisv1.SyncRequest{})
+		eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "the stream ends")
+		_, err := stream.Ended()
+		code(t, err, connect.CodeUnauthenticated)
+		require.ErrorContains(t, err, "the node's certificate has expired; renew it")
+		ended, err := stays.Ended()
+		require.False(t, ended, err)
+	})
 }
 
 func TestTheNewestBundleReachesEveryNodeAndIsSentOnce(t *testing.T) {

@@ -139,7 +139,7 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-mine.wake:
 		case <-timer.C:
 			if err := out.Send(beat); err != nil {

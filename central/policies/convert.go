@@ -10,6 +10,7 @@ import (
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
+	"portcullis/policy"
 )
 
 // hitDays is for how long back hits are counted, and starts looked at.
@@ -96,7 +97,18 @@ func toExemption(d *store.Document, now time.Time) (*portcullisv1.Exemption, err
 	return &portcullisv1.Exemption{
 		Name: d.Name, Document: d.Text, Spec: spec, Reason: x.Spec.Reason, Author: x.Spec.Author, ExpireTime: toTime(x.Spec.Expires),
 		Expired: x.Expired(now), Revision: d.Revision, CreateTime: toTime(d.CreateTime), UpdateTime: toTime(d.UpdateTime), UpdatedBy: d.UpdatedBy,
+		State: exemptionState(x, now),
 	}, err
+}
+
+func exemptionState(x *policy.Exemption, now time.Time) portcullisv1.ExemptionState {
+	switch {
+	case x.Expired(now):
+		return portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRED
+	case x.Expired(now.Add(expiringSoon)):
+		return portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRING
+	}
+	return portcullisv1.ExemptionState_EXEMPTION_STATE_ACTIVE
 }
 
 // The times that the API can say.

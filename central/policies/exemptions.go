@@ -4,6 +4,7 @@ import (
 	"context"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/rpc"
 	"portcullis/central/store"
 	"portcullis/policy"
 )
@@ -45,17 +46,24 @@ func (s *Service) GetExemption(ctx context.Context, request *portcullisv1.GetExe
 
 // ListExemptions returns a page of exemptions, by name.
 func (s *Service) ListExemptions(ctx context.Context, request *portcullisv1.ListExemptionsRequest) (*portcullisv1.ListExemptionsResponse, error) {
-	found, err := s.list(ctx, store.DocumentFilter{Kind: policy.KindExemption, Search: request.GetSearch()}, request.GetPageSize(), request.GetPageToken())
+	now := s.options.Now()
+	filter := store.DocumentFilter{Kind: policy.KindExemption, Search: request.GetSearch(), Now: now, Soon: now.Add(expiringSoon)}
+	for _, state := range request.GetStates() {
+		switch state {
+		case portcullisv1.ExemptionState_EXEMPTION_STATE_ACTIVE:
+			filter.Active = true
+		case portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRING:
+			filter.Expiring = true
+		case portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRED:
+			filter.Expired = true
+		default:
+			return nil, rpc.Invalid(rpc.Problem("states", "%d is not a state; choose active, expiring or expired", state))
+		}
+	}
+	found, err := s.list(ctx, filter, request.GetPageSize(), request.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
-	response := &portcullisv1.ListExemptionsResponse{NextPageToken: found.next, Total: found.total}
-	for i := range found.docs {
-		x, err := toExemption(&found.docs[i], s.options.Now())
-		if err != nil {
-			return nil, err
-		}
-		response.Exemptions = append(response.Exemptions, x)
-	}
-	return response, nil
+	exemptions, err := s.toExemptions(found.docs)
+	return &portcullisv1.ListExemptionsResponse{Exemptions: exemptions, NextPageToken: found.next, Total: found.total}, err
 }

@@ -308,10 +308,25 @@ func TestAnExemptionIsToldAsItWasWrittenAndExpires(t *testing.T) {
 		require.NoError(t, err)
 		e := got.GetExemption()
 		require.Equal(t, []any{"accepted", "bob", time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), false}, []any{e.GetReason(), e.GetAuthor(), e.GetExpireTime().AsTime(), e.GetExpired()})
-		f.world.Add(8 * 24 * time.Hour)
-		list, err := f.ListExemptions(ctx, &portcullisv1.ListExemptionsRequest{Search: "BOB"})
-		require.NoError(t, err)
-		require.EqualValues(t, 1, list.GetTotal())
-		require.True(t, list.GetExemptions()[0].GetExpired())
+		list := func(state portcullisv1.ExemptionState) []*portcullisv1.Exemption {
+			found, err := f.ListExemptions(ctx, &portcullisv1.ListExemptionsRequest{Search: "BOB", States: []portcullisv1.ExemptionState{state}})
+			require.NoError(t, err)
+			require.Len(t, found.GetExemptions(), int(found.GetTotal()))
+			return found.GetExemptions()
+		}
+		for _, state := range []portcullisv1.ExemptionState{
+			portcullisv1.ExemptionState_EXEMPTION_STATE_ACTIVE, portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRING, portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRED,
+		} {
+			for other := range 4 {
+				if other := portcullisv1.ExemptionState(other); other != state && other != 0 {
+					require.Empty(t, list(other))
+				}
+			}
+			require.Equal(t, state, list(state)[0].GetState())
+			require.Equal(t, state == portcullisv1.ExemptionState_EXEMPTION_STATE_EXPIRED, list(state)[0].GetExpired())
+			f.world.Add(7 * 24 * time.Hour)
+		}
+		_, err = f.ListExemptions(ctx, &portcullisv1.ListExemptionsRequest{States: []portcullisv1.ExemptionState{9}})
+		require.ErrorContains(t, err, "choose active, expiring or expired")
 	})
 }

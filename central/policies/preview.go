@@ -32,32 +32,37 @@ type preview struct {
 	scope  *policy.Bundle // blocks what the draft is about when nothing is known of it
 	starts *policy.Bundle
 
-	nodes       map[string]struct{}
-	imagesSeen  int
-	imagesTotal int64
-	unscanned   int64
-	topImages   top[*portcullisv1.PreviewedImage]
-	startsSeen  int
-	startsTotal int64
-	topStarts   top[*portcullisv1.PreviewedStart]
-	incomplete  bool
+	response   portcullisv1.PreviewPolicyResponse // but for the lists and nodes
+	nodes      map[string]struct{}                // that have an image that would be blocked
+	imagesSeen int
+	topImages  top[*portcullisv1.PreviewedImage]
+	startsSeen int
+	topStarts  top[*portcullisv1.PreviewedStart]
 
-	// The image of the last start, what is known of it, and what was stopped of it.
+	// The image of the last start, what is known of it, and what of it would not have passed in silence.
 	last    policy.Image
 	verdict *verdict.Verdict
-	stopped map[startKey]*portcullisv1.PreviewedStart
+	matched map[startKey]*portcullisv1.PreviewedStart
 }
 
 // startKey is the same for starts that are listed as one: of any pod of a workload, on any day.
-type startKey struct{ cluster, namespace, container, requested, because string }
+type startKey struct {
+	cluster, namespace, container, requested, because string
+	action                                            portcullisv1.Action
+}
 
 func newPreview(draft *policy.ImagePolicy, exemptions []policy.Exemption, now time.Time) (*preview, error) {
 	p := &preview{
 		now: now, nodes: map[string]struct{}{},
-		topImages: top[*portcullisv1.PreviewedImage]{rank: func(i *portcullisv1.PreviewedImage) (int64, string) { return i.GetNodesTotal(), i.GetImageId() }},
-		topStarts: top[*portcullisv1.PreviewedStart]{rank: func(s *portcullisv1.PreviewedStart) (int64, string) {
-			return s.GetCount(), s.GetNamespace() + "/" + s.GetPod() + "/" + s.GetContainer() + "/" + s.GetImageId()
+		topImages: top[*portcullisv1.PreviewedImage]{rank: func(i *portcullisv1.PreviewedImage) ranked {
+			return ranked{i.GetAction(), i.GetNodesTotal(), i.GetImageId()}
 		}},
+		topStarts: top[*portcullisv1.PreviewedStart]{rank: func(s *portcullisv1.PreviewedStart) ranked {
+			return ranked{s.GetAction(), s.GetCount(), s.GetNamespace() + "/" + s.GetPod() + "/" + s.GetContainer() + "/" + s.GetImageId()}
+		}},
+	}
+	if draft.Spec.Effect.Mode == policy.Observe {
+		p.response.ObservationDays = int32(draft.Spec.Effect.Days) //nolint:gosec // G115: at most 365
 	}
 	enabled := *draft
 	enabled.Spec.Enabled, enabled.Spec.Effect = true, policy.Effect{Mode: policy.Immediate}
@@ -117,7 +122,7 @@ func (p *preview) ended(ctx, limited context.Context, err error) error {
 		return nil
 	}
 	if errors.Is(err, errEnough) || limited.Err() != nil && ctx.Err() == nil {
-		p.incomplete = true
+		p.response.Incomplete = true
 		return nil
 	}
 	return err
@@ -135,20 +140,22 @@ func (p *preview) image(ctx context.Context, image *PresentImage) error {
 	for _, node := range image.Nodes {
 		clusters[node.Cluster] = append(clusters[node.Cluster], node.Name)
 	}
-	var blocked []string
-	because, unscanned := "", false
+	matched, because := map[policy.Action][]string{}, map[policy.Action]string{}
+	unscanned := false
 	for cluster, nodes := range clusters {
 		c := &policy.Container{Cluster: cluster, Image: image.Image}
 		unscanned = unscanned || !p.covered(image.Verdict) && p.scope.Decide(c, policy.Knowledge{}, p.now).Action == policy.Block
-		if d := p.images.Decide(c, policy.Knowledge{Verdict: image.Verdict}, p.now); d.Action == policy.Block {
-			because, blocked = d.Because(), append(blocked, nodes...)
-		}
+		d := p.images.Decide(c, policy.Knowledge{Verdict: image.Verdict}, p.now)
+		matched[d.Action], because[d.Action] = append(matched[d.Action], nodes...), d.Because()
 	}
 	if unscanned {
-		p.unscanned++
+		p.response.UnscannedTotal++
 	}
-	if len(blocked) > 0 {
-		p.addImage(image, blocked, because)
+	for _, action := range []policy.Action{policy.Block, policy.Alert} {
+		if len(matched[action]) > 0 {
+			p.addImage(image, action, matched[action], because[action])
+			break
+		}
 	}
 	return nil
 }
@@ -158,16 +165,25 @@ func (p *preview) covered(v *verdict.Verdict) bool {
 	return v != nil && !slices.ContainsFunc(p.kinds, func(kind verdict.Kind) bool { return !v.Covers(kind) })
 }
 
-func (p *preview) addImage(image *PresentImage, nodes []string, because string) {
+func (p *preview) addImage(image *PresentImage, action policy.Action, nodes []string, because string) {
 	slices.Sort(nodes)
-	for _, node := range nodes {
-		p.nodes[node] = struct{}{}
+	if action == policy.Block {
+		p.response.ImagesTotal++
+		for _, node := range nodes {
+			p.nodes[node] = struct{}{}
+		}
+	} else {
+		p.response.AlertedImagesTotal++
 	}
-	p.imagesTotal++
 	p.topImages.add(&portcullisv1.PreviewedImage{
-		ImageId: image.Image.ID, Names: slices.Concat(image.Image.Tags, image.Image.Digests), Because: because,
+		ImageId: image.Image.ID, Names: slices.Concat(image.Image.Tags, image.Image.Digests), Because: because, Action: actions[action],
 		Nodes: slices.Clone(nodes[:min(len(nodes), previewNodes)]), NodesTotal: int64(len(nodes)),
 	})
+}
+
+// actions are those that a preview tells of.
+var actions = map[policy.Action]portcullisv1.Action{
+	policy.Alert: portcullisv1.Action_ACTION_ALERT, policy.Block: portcullisv1.Action_ACTION_BLOCK,
 }
 
 func (p *preview) start(ctx context.Context, images Images, start *Start) error {
@@ -185,15 +201,15 @@ func (p *preview) start(ctx context.Context, images Images, start *Start) error 
 	if len(c.Image.Tags)+len(c.Image.Digests) == 0 && c.Image.Requested != "" {
 		c.Image.Tags = []string{c.Image.Requested} // no node has the image any more; this is the best guess
 	}
-	if d := p.starts.Decide(&c, policy.Knowledge{Verdict: p.verdict}, p.now); d.Action == policy.Block {
-		p.addStart(start, d.Because())
+	if d := p.starts.Decide(&c, policy.Knowledge{Verdict: p.verdict}, p.now); d.Action != policy.Allow {
+		p.addStart(start, actions[d.Action], d.Because())
 	}
 	return nil
 }
 
 // know brings what is known of the image of the next start.
 func (p *preview) know(ctx context.Context, images Images, id string) error {
-	if p.stopped != nil && p.last.ID == id {
+	if p.matched != nil && p.last.ID == id {
 		return nil
 	}
 	p.flush()
@@ -201,19 +217,23 @@ func (p *preview) know(ctx context.Context, images Images, id string) error {
 	if err != nil {
 		return err
 	}
-	p.last, p.verdict, p.stopped = known, v, map[startKey]*portcullisv1.PreviewedStart{}
+	p.last, p.verdict, p.matched = known, v, map[startKey]*portcullisv1.PreviewedStart{}
 	p.last.ID = id
 	return nil
 }
 
-func (p *preview) addStart(start *Start, because string) {
-	p.startsTotal += start.Count
+func (p *preview) addStart(start *Start, action portcullisv1.Action, because string) {
+	if action == portcullisv1.Action_ACTION_BLOCK {
+		p.response.StartsTotal += start.Count
+	} else {
+		p.response.AlertedStartsTotal += start.Count
+	}
 	c := &start.Container
-	k := startKey{c.Cluster, c.Namespace, c.Name, c.Image.Requested, because}
-	listed := p.stopped[k]
+	k := startKey{c.Cluster, c.Namespace, c.Name, c.Image.Requested, because, action}
+	listed := p.matched[k]
 	if listed == nil {
-		listed = &portcullisv1.PreviewedStart{Namespace: c.Namespace, Container: c.Name, Image: c.Image.Requested, ImageId: c.Image.ID, Because: because}
-		p.stopped[k] = listed
+		listed = &portcullisv1.PreviewedStart{Namespace: c.Namespace, Container: c.Name, Image: c.Image.Requested, ImageId: c.Image.ID, Because: because, Action: action}
+		p.matched[k] = listed
 	}
 	listed.Count += start.Count
 	if last := toTime(start.Last); listed.LastTime == nil || start.Last.After(listed.GetLastTime().AsTime()) {
@@ -221,17 +241,16 @@ func (p *preview) addStart(start *Start, because string) {
 	}
 }
 
-// flush lists what was stopped of the last image.
+// flush lists what would not have passed of the last image.
 func (p *preview) flush() {
-	for _, listed := range p.stopped {
+	for _, listed := range p.matched {
 		p.topStarts.add(listed)
 	}
-	p.stopped = nil
+	p.matched = nil
 }
 
-func (p *preview) response() *portcullisv1.PreviewPolicyResponse {
-	return &portcullisv1.PreviewPolicyResponse{
-		Images: p.topImages.list(), ImagesTotal: p.imagesTotal, NodesTotal: int64(len(p.nodes)), UnscannedTotal: p.unscanned,
-		Starts: p.topStarts.list(), StartsTotal: p.startsTotal, Incomplete: p.incomplete,
-	}
+// result is what was gathered.
+func (p *preview) result() *portcullisv1.PreviewPolicyResponse {
+	p.response.Images, p.response.Starts, p.response.NodesTotal = p.topImages.list(), p.topStarts.list(), int64(len(p.nodes))
+	return &p.response
 }

@@ -67,7 +67,7 @@ func (s *Service) PreviewPolicy(ctx context.Context, request *portcullisv1.Previ
 	if err := p.run(ctx, &s.options); err != nil {
 		return nil, err
 	}
-	return p.response(), nil
+	return p.result(), nil
 }
 
 func (s *Service) exemptions(ctx context.Context) (exemptions []policy.Exemption, err error) {

@@ -96,6 +96,12 @@ func TestADraftIsJudgedAsIfItBlockedAtOnceHoweverItIsWritten(t *testing.T) {
 		require.EqualValues(t, 10, r.GetStartsTotal())
 		require.Equal(t, []any{"shop", "asked", "node-a", noon.Add(-time.Hour)}, []any{r.GetStarts()[0].GetNamespace(), r.GetStarts()[0].GetImage(), r.GetStarts()[0].GetNode(), r.GetStarts()[0].GetLastTime().AsTime()})
 		require.False(t, r.GetIncomplete())
+		require.Equal(t, portcullisv1.Action_ACTION_BLOCK, first.GetAction())
+		require.Equal(t, portcullisv1.Action_ACTION_BLOCK, r.GetStarts()[0].GetAction())
+		require.Zero(t, r.GetAlertedImagesTotal()+r.GetAlertedStartsTotal())
+	}
+	for days, draft := range map[int32]string{0: risky("d"), 300: observing("d", 300)} {
+		require.Equal(t, days, f.preview(draft).GetObservationDays())
 	}
 	require.Zero(t, f.number(), "a preview changed something")
 }
@@ -186,6 +192,25 @@ func TestUnscannedIsWhatTheDraftLooksForAndNobodyLookedFor(t *testing.T) {
 	r := f.preview(risky("d", "enabled: true", "effect: {mode: Immediate}", "unscanned: Block"))
 	require.Equal(t, []string{imageID(2)}, ids(r))
 	require.Contains(t, r.GetImages()[0].GetBecause(), "not scanned for vulnerabilities")
+}
+
+func TestWhatADraftWouldOnlyAlertOfIsToldAfterWhatItWouldBlock(t *testing.T) {
+	f := once(t)
+	f.world.place(image(1, "bad", verdict.Critical), "a")
+	f.world.place(image(2, "unscanned"), "a", "b", "c")
+	f.world.place(image(3, "good", verdict.Low), "a")
+	f.world.started(1, "shop", 1)
+	f.world.started(2, "shop", 20)
+	f.world.started(3, "shop", 300)
+	r := f.preview(risky("d", "enabled: true", "effect: {mode: Immediate}", "unscanned: Alert"))
+	require.Equal(t, []string{imageID(1), imageID(2)}, ids(r))
+	require.Equal(t, []string{"pod-1", "pod-2"}, pods(r))
+	require.Equal(t, []int64{1, 1, 1, 1}, []int64{r.GetImagesTotal(), r.GetNodesTotal(), r.GetStartsTotal(), r.GetAlertedImagesTotal()})
+	require.EqualValues(t, 20, r.GetAlertedStartsTotal())
+	alerted := []portcullisv1.Action{r.GetImages()[1].GetAction(), r.GetStarts()[1].GetAction()}
+	require.Equal(t, []portcullisv1.Action{portcullisv1.Action_ACTION_ALERT, portcullisv1.Action_ACTION_ALERT}, alerted)
+	require.Contains(t, r.GetImages()[1].GetBecause(), "not scanned for vulnerabilities")
+	require.Equal(t, []string{"a", "b", "c"}, r.GetImages()[1].GetNodes())
 }
 
 func TestAPreviewOfVeryMuchTellsTheMostAndThatThereIsMore(t *testing.T) {

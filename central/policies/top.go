@@ -3,11 +3,20 @@ package policies
 import (
 	"cmp"
 	"slices"
+
+	portcullisv1 "portcullis/api/portcullis/v1"
 )
+
+// ranked is how an item stands among others: what is blocked before what is alerted, then by count and by name.
+type ranked struct {
+	action portcullisv1.Action
+	count  int64
+	name   string
+}
 
 // top keeps the items that rank highest.
 type top[T any] struct {
-	rank  func(T) (int64, string)
+	rank  func(T) ranked
 	items []T
 }
 
@@ -21,9 +30,8 @@ func (t *top[T]) add(item T) {
 // list returns what is kept, the highest first.
 func (t *top[T]) list() []T {
 	slices.SortStableFunc(t.items, func(a, b T) int {
-		m, x := t.rank(a)
-		n, y := t.rank(b)
-		return cmp.Or(cmp.Compare(n, m), cmp.Compare(x, y))
+		x, y := t.rank(a), t.rank(b)
+		return cmp.Or(cmp.Compare(y.action, x.action), cmp.Compare(y.count, x.count), cmp.Compare(x.name, y.name))
 	})
 	if len(t.items) > previewListed {
 		clear(t.items[previewListed:])

@@ -92,21 +92,25 @@ type DocumentFilter struct {
 	Template string
 	// Which states, as they are at Now.
 	Disabled, Observing, Blocking bool
+	Active, Expiring, Expired     bool
 	Now                           time.Time
+	Soon                          time.Time // until then what expires is Expiring
 }
 
 const documentWhere = ` WHERE kind = $1 AND ($2 = '' OR search LIKE $3 ESCAPE '!') AND ($4 = '' OR template = $4)
-	AND ($5 AND NOT enabled OR $6 AND enabled AND enforce_at > $8 OR $7 AND enabled AND enforce_at <= $8)`
+	AND ($5 AND NOT enabled OR $6 AND enabled AND enforce_at > $8 OR $7 AND enabled AND enforce_at <= $8)
+	AND ($9 OR $10 AND expire_time > $13 OR $11 AND expire_time > $8 AND expire_time <= $13 OR $12 AND expire_time <= $8)`
 
 func (f DocumentFilter) arguments() []any {
 	all := !f.Disabled && !f.Observing && !f.Blocking
 	search := strings.ToLower(f.Search)
-	return []any{f.Kind, search, "%" + likeEscaper.Replace(search) + "%", f.Template, f.Disabled || all, f.Observing || all, f.Blocking || all, Micros(f.Now)}
+	return []any{f.Kind, search, "%" + likeEscaper.Replace(search) + "%", f.Template, f.Disabled || all, f.Observing || all, f.Blocking || all, Micros(f.Now),
+		!f.Active && !f.Expiring && !f.Expired, f.Active, f.Expiring, f.Expired, Micros(f.Soon)}
 }
 
 // ListDocuments returns at most limit documents whose name comes after the one given, by name.
 func (tx *Tx) ListDocuments(ctx context.Context, f DocumentFilter, after string, limit int) ([]Document, error) {
-	return collect(ctx, tx, scanDocument, "SELECT "+documentColumns+" FROM documents"+documentWhere+" AND name > $9 ORDER BY name LIMIT $10",
+	return collect(ctx, tx, scanDocument, "SELECT "+documentColumns+" FROM documents"+documentWhere+" AND name > $14 ORDER BY name LIMIT $15",
 		append(f.arguments(), after, limit)...)
 }
 

@@ -69,13 +69,17 @@ func TestDocumentsAreFoundBySearchTemplateAndState(t *testing.T) {
 		exemption := document("exemption")
 		exemption.Kind, exemption.Enabled, exemption.Expires = "Exemption", false, noon.Add(time.Hour)
 		putDocuments(t, s, off, observing, blocking, over, exemption)
-		policies := store.DocumentFilter{Kind: "ImagePolicy", Now: noon}
+		policies := store.DocumentFilter{Kind: "ImagePolicy", Now: noon, Soon: noon.Add(time.Hour)}
 		for _, c := range []struct {
 			change func(f *store.DocumentFilter)
 			want   []string
 		}{
 			{func(*store.DocumentFilter) {}, []string{"blocking", "off", "over", observing.Name}},
 			{func(f *store.DocumentFilter) { f.Kind, f.Now = "Exemption", time.Time{} }, []string{"exemption"}},
+			{func(f *store.DocumentFilter) { f.Kind, f.Active, f.Expired = "Exemption", true, true }, []string{}},
+			{func(f *store.DocumentFilter) { f.Kind, f.Expiring = "Exemption", true }, []string{"exemption"}},
+			{func(f *store.DocumentFilter) { f.Kind, f.Active, f.Soon = "Exemption", true, noon }, []string{"exemption"}},
+			{func(f *store.DocumentFilter) { f.Kind, f.Expired, f.Now = "Exemption", true, noon.Add(time.Hour) }, []string{"exemption"}},
 			{func(f *store.DocumentFilter) { f.Disabled = true }, []string{"off"}},
 			{func(f *store.DocumentFilter) { f.Observing = true }, []string{observing.Name}},
 			{func(f *store.DocumentFilter) { f.Blocking, f.Disabled = true, true }, []string{"blocking", "off", "over"}},

@@ -37,7 +37,7 @@ func run(arguments []string, out, errOut io.Writer) int {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	command.SetArgs(arguments)
+	command.SetArgs(cli.Arguments(arguments))
 	command.SetOut(out)
 	command.SetErr(errOut)
 	command.AddCommand(policyCommand(), scanCommand(), nodeCommand())

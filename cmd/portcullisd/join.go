@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"portcullis/internal/node"
@@ -33,13 +35,14 @@ func joinCommand(configFile *string) *cobra.Command {
 			if token, err = readToken(token, tokenFile, command.InOrStdin()); err != nil {
 				return err
 			}
-			if address == "" {
-				address = config.Central.Address
+			addresses := config.Central.All()
+			if address != "" || len(addresses) == 0 {
+				addresses = []string{address}
 			}
-			return join(command.Context(), config, address, token, command.OutOrStdout())
+			return join(command.Context(), config, addresses, token, command.OutOrStdout())
 		},
 	}
-	command.Flags().StringVar(&address, "central", "", "address of central, `https://HOST:PORT` (default: central.address of the configuration)")
+	command.Flags().StringVar(&address, "central", "", "address of central, `https://HOST:PORT` (default: of the configuration)")
 	command.Flags().StringVar(&token, "token", "", "join `TOKEN`; others on this machine may see it, and so may the shell's history: rather use --token-file")
 	command.Flags().StringVar(&tokenFile, "token-file", "", "`FILE` that holds the join token, - for standard input")
 	return command
@@ -63,15 +66,23 @@ func readToken(token, file string, in io.Reader) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-func join(ctx context.Context, config node.Config, address, token string, out io.Writer) error {
+// join joins at the first of the addresses that can be reached.
+func join(ctx context.Context, config node.Config, addresses []string, token string, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	id, err := uplink.Join(ctx, uplink.Joining{Address: address, Token: token, Dir: config.CentralDir(), Info: config.NodeInfo(version)})
+	var id, address string
+	var err error
+	for _, address = range addresses {
+		id, err = uplink.Join(ctx, uplink.Joining{Address: address, Token: token, Dir: config.CentralDir(), Info: config.NodeInfo(version)})
+		if connect.CodeOf(err) != connect.CodeUnavailable {
+			break
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	fmt.Fprintf(out, "joined %s as node %s (%s)\n", address, config.Node, id)
-	if config.Central.Address == address {
+	if slices.Contains(config.Central.All(), address) {
 		fmt.Fprintln(out, "A running portcullisd connects within a minute; otherwise start it: systemctl start portcullisd")
 		return nil
 	}

@@ -14,6 +14,11 @@ export function onExpired(listener: () => void) {
   whenExpired = listener
 }
 
+// expired is for calls that do not go through a client.
+export function expired() {
+  whenExpired()
+}
+
 const expiry: Interceptor = (next) => async (request) => {
   try {
     return await next(request)

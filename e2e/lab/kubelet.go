@@ -93,9 +93,8 @@ func NewKubelet(name string) (*Kubelet, error) {
 
 // Start starts it with the runtime at a socket, and waits until it serves its pods. It may have run before.
 func (k *Kubelet) Start(runtimeSocket string) error {
-	config := strings.NewReplacer("{dir}", k.dir, "{runtime}", runtimeSocket, "{podLogs}", k.PodLogs, "{cgroup}", cgroupParent()).Replace(kubeletConfig)
-	if err := os.WriteFile(k.Config(), []byte(config), 0o600); err != nil {
-		return fmt.Errorf("configuring the kubelet: %w", err)
+	if err := k.configure(runtimeSocket); err != nil {
+		return err
 	}
 	if err := k.launch(); err != nil {
 		return err
@@ -103,22 +102,35 @@ func (k *Kubelet) Start(runtimeSocket string) error {
 	return k.serves()
 }
 
+func (k *Kubelet) configure(runtimeSocket string) error {
+	config := strings.NewReplacer("{dir}", k.dir, "{runtime}", runtimeSocket, "{podLogs}", k.PodLogs, "{cgroup}", cgroupParent()).Replace(kubeletConfig)
+	if err := os.WriteFile(k.Config(), []byte(config), 0o600); err != nil {
+		return fmt.Errorf("configuring the kubelet: %w", err)
+	}
+	return nil
+}
+
 // Config is the path of its configuration file.
 func (k *Kubelet) Config() string { return filepath.Join(k.dir, "config.yaml") }
 
 // launch starts it on its configuration as it is.
 func (k *Kubelet) launch() error {
-	p, err := startProcess("kubelet", k.dir, exec.Command(k.path,
-		"--config", k.Config(),
-		"--root-dir", k.Root,
-		"--cert-dir", filepath.Join(k.dir, "certificates"),
-		"--hostname-override", k.NodeName,
-		"--v", "2"))
+	p, err := startProcess("kubelet", k.dir, exec.Command(k.path, k.arguments()...))
 	if err != nil {
 		return err
 	}
 	k.process = p
 	return nil
+}
+
+func (k *Kubelet) arguments() []string {
+	return []string{
+		"--config", k.Config(),
+		"--root-dir", k.Root,
+		"--cert-dir", filepath.Join(k.dir, "certificates"),
+		"--hostname-override", k.NodeName,
+		"--v", "2",
+	}
 }
 
 // serves waits until it answers for its pods.
@@ -218,12 +230,11 @@ var kernelSettings = map[string]string{
 // shieldKernel lets the kubelet find these settings as it wants them: files of the lab lie over the
 // kernel's own, which no namespace holds.
 func shieldKernel() error {
-	dir, err := Dir("kernel")
-	if err != nil {
+	if _, err := Dir("kernel"); err != nil {
 		return err
 	}
 	for setting, value := range kernelSettings {
-		file := filepath.Join(dir, strings.ReplaceAll(setting, "/", "."))
+		file := kernelFile(setting)
 		if _, err := os.Stat(file); err == nil {
 			continue // an earlier kubelet has
 		}
@@ -235,4 +246,8 @@ func shieldKernel() error {
 		}
 	}
 	return nil
+}
+
+func kernelFile(setting string) string {
+	return filepath.Join(root(), "kernel", strings.ReplaceAll(setting, "/", "."))
 }

@@ -14,7 +14,7 @@
 // namespace holds, the cgroups, bear the lab's name, and sweep removes them.
 //
 // The parts of the node are one file each: containerd.go, journal.go, registry.go, images.go, cri.go,
-// portcullisd.go and kubelet.go.
+// portcullisd.go and kubelet.go. central.go and central_first.go are central, cli.go is who tells it what to do.
 package lab
 
 import (
@@ -38,7 +38,11 @@ const statusBroken = 1
 
 // Main runs program in a lab and returns the exit status for os.Exit. Call it first thing in main or
 // TestMain. Without root there is no lab: program runs where it is and finds Inside() false.
-func Main(program func() int) int {
+func Main(program func() int) int { return MainBeside(program, func(int) {}) }
+
+// MainBeside is Main, and meanwhile runs beside on the machine itself, with the process ID of the lab's init:
+// the way into its namespaces.
+func MainBeside(program func() int, beside func(init int)) int {
 	stage := os.Getenv(stageVariable)
 	// What the program starts is no stage of this lab.
 	if err := os.Unsetenv(stageVariable); err != nil {
@@ -52,7 +56,7 @@ func Main(program func() int) int {
 	case stage == stageProgram || os.Geteuid() != 0:
 		return program()
 	}
-	return outsideMain()
+	return outsideMain(beside)
 }
 
 // Inside says whether the caller runs in a lab.

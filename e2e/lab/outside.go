@@ -13,7 +13,7 @@ import (
 )
 
 // outsideMain runs init in new namespaces until it ends, and has sweep clean up after it.
-func outsideMain() int {
+func outsideMain(beside func(init int)) int {
 	// The kernel sends a child its Pdeathsig when the thread that started it ends, not the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -26,7 +26,7 @@ func outsideMain() int {
 	if err != nil {
 		return fail(err)
 	}
-	status, err := runInit(lab)
+	status, err := runInit(lab, beside)
 	if err != nil {
 		status = fail(err)
 	}
@@ -37,7 +37,7 @@ func outsideMain() int {
 }
 
 // runInit returns the exit status that init passes on from the program.
-func runInit(lab string) (int, error) {
+func runInit(lab string, beside func(init int)) (int, error) {
 	init := stageCommand(stageInit, lab)
 	init.Stdout, init.Stderr = os.Stdout, os.Stderr
 	init.SysProcAttr = &syscall.SysProcAttr{
@@ -58,6 +58,7 @@ func runInit(lab string) (int, error) {
 			_ = init.Process.Signal(s) // fails only when it has ended, which Wait tells
 		}
 	}()
+	go beside(init.Process.Pid)
 	var exit *exec.ExitError
 	if err := init.Wait(); err != nil && !errors.As(err, &exit) {
 		return 0, fmt.Errorf("waiting for the lab: %w", err)

@@ -30,6 +30,9 @@ type Portcullisd struct {
 	Path     string // of the executable
 	*process
 
+	// StateDisk is the state folder's own file system, where the options say so, else nil.
+	StateDisk *Disk
+
 	dir     string
 	metrics string   // host:port
 	held    *os.File // the socket, when it is held for the daemon as systemd does; else nil
@@ -44,6 +47,9 @@ type PortcullisdOptions struct {
 	Kubelet      *Kubelet      // whose folders are no host paths of pods; default one with the usual folders
 	Activated    bool          // hold the socket for the daemon, as systemd does
 	Central      *Central      // that the node joins; default none
+	Replicas     []*Central    // of that central, which the node may use as well; default none
+	SpoolSize    int64         // of decisions that central does not have, in bytes; default 64 MiB
+	StateSize    int64         // of a file system for the state folder, in bytes; default the lab's own
 }
 
 const portcullisdConfig = `listen: {dir}/run/portcullis.sock
@@ -75,7 +81,11 @@ func (o PortcullisdOptions) central() string {
 	if o.Central == nil {
 		return ""
 	}
-	return fmt.Sprintf("central: {address: %q}", o.Central.URL)
+	var addresses []string
+	for _, c := range append([]*Central{o.Central}, o.Replicas...) {
+		addresses = append(addresses, strconv.Quote(c.URL))
+	}
+	return fmt.Sprintf("central: {addresses: [%s], spoolSize: %d}", strings.Join(addresses, ", "), cmp.Or(o.SpoolSize, 64<<20))
 }
 
 // NewPortcullisd configures a daemon for the runtime at a socket. It has no policies and no verdicts,
@@ -109,6 +119,11 @@ func NewPortcullisd(node, runtimeSocket string, options PortcullisdOptions) (*Po
 	for _, folder := range []string{"policies", "reports", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return nil, fmt.Errorf("configuring portcullisd: %w", err)
+		}
+	}
+	if options.StateSize > 0 {
+		if d.StateDisk, err = MountDisk(filepath.Join(dir, "state"), options.StateSize); err != nil {
+			return nil, err
 		}
 	}
 	if err := os.WriteFile(d.Config, []byte(config), 0o600); err != nil {

@@ -40,23 +40,8 @@ func newNode(t *testing.T, policies ...string) *node {
 }
 
 func newNodeWith(t *testing.T, options lab.PortcullisdOptions, policies ...string) *node {
-	if world == nil {
-		t.Skip("these tests start a kubelet and a container runtime and need root")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	t.Cleanup(cancel)
-	n := &node{t: t, ctx: ctx}
-	number := nodes.Add(1)
-	flavours := lab.Containerds()
+	n, number := newRuntime(t)
 	var err error
-	n.containerd, err = lab.StartContainerd(fmt.Sprintf("containerd-%d", number), flavours[len(flavours)-1], world.sandbox)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.containerd.Stop()) })
-	n.direct, err = lab.Dial(n.containerd.Socket)
-	require.NoError(t, err)
-	t.Cleanup(n.removePods)
-	n.kubelet, err = lab.NewKubelet(fmt.Sprintf("kubelet-%d", number))
-	require.NoError(t, err)
 	options.Kubelet = n.kubelet
 	n.portcullisd, err = lab.NewPortcullisd(fmt.Sprintf("node-%d", number), n.containerd.Socket, options)
 	require.NoError(t, err)
@@ -72,6 +57,29 @@ func newNodeWith(t *testing.T, options lab.PortcullisdOptions, policies ...strin
 		require.NoError(t, n.kubelet.Stop())
 	})
 	return n
+}
+
+// newRuntime starts a containerd alone, beside a kubelet that does not run yet, and returns the number of
+// the node.
+func newRuntime(t *testing.T) (n *node, number uint32) {
+	if world == nil {
+		t.Skip("these tests start a kubelet and a container runtime and need root")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	t.Cleanup(cancel)
+	n = &node{t: t, ctx: ctx}
+	number = nodes.Add(1)
+	flavours := lab.Containerds()
+	var err error
+	n.containerd, err = lab.StartContainerd(fmt.Sprintf("containerd-%d", number), flavours[len(flavours)-1], world.sandbox)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.containerd.Stop()) })
+	n.direct, err = lab.Dial(n.containerd.Socket)
+	require.NoError(t, err)
+	t.Cleanup(n.removePods)
+	n.kubelet, err = lab.NewKubelet(fmt.Sprintf("kubelet-%d", number))
+	require.NoError(t, err)
+	return n, number
 }
 
 func (n *node) logs(name, text string) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/audit"
 	"portcullis/central/nodes"
@@ -15,6 +17,7 @@ import (
 // CreateToken makes a join token in the database that config names, for who may read that anyway.
 func CreateToken(ctx context.Context, config Config, request *portcullisv1.CreateJoinTokenRequest) (_ *portcullisv1.CreateJoinTokenResponse, err error) {
 	log := config.NewLogger()
+	log.SetLevel(min(log.GetLevel(), logrus.WarnLevel)) // who wants a token wants no news of certificates
 	s, err := store.Open(ctx, store.Options{URL: config.Database, Log: log})
 	if err != nil {
 		return nil, err

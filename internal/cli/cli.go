@@ -33,6 +33,7 @@ func Commands(version string) []*cobra.Command {
 	}
 	for _, command := range commands {
 		command.GroupID = group
+		instruct(command)
 	}
 	return commands
 }

@@ -103,13 +103,24 @@ var imageKind = output.Kind[*portcullisv1.Image]{
 }
 
 // imageName is what people know an image by.
-func imageName(i *portcullisv1.Image) string {
-	for _, names := range [][]string{i.GetTags(), i.GetDigests()} {
+func imageName(i *portcullisv1.Image) string { return firstOr(i.GetTags(), i.GetDigests()) }
+
+// firstOr is the first name of all lists.
+func firstOr(lists ...[]string) string {
+	for _, names := range lists {
 		if len(names) > 0 {
 			return names[0]
 		}
 	}
 	return output.Or("")
+}
+
+// counted is such as "1 node" and "2 nodes".
+func counted(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func shortID(id string) string {

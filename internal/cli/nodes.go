@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -103,6 +104,9 @@ func (p program) createJoinToken() *cobra.Command {
 	command.Flags().Var(&ttl, "ttl", "how long it can be used, 1m to 30d")
 	command.Flags().Int32Var(&request.Uses, "uses", 1, "how many nodes may join with it")
 	return p.result(command, func(c *call, _ []string) error {
+		if request.GetUses() < 1 {
+			return errors.New("--uses: write 1 or more")
+		}
 		request.Ttl = durationpb.New(time.Duration(ttl))
 		response, err := c.Nodes.CreateJoinToken(c.ctx, request)
 		if err != nil {
@@ -112,8 +116,8 @@ func (p program) createJoinToken() *cobra.Command {
 			return c.Message(response)
 		}
 		fmt.Fprintln(c.Out, output.Line(response.GetSecret()))
-		fmt.Fprintf(c.errOut, "This is shown once, and good for %d nodes until %s. On the node, with the token in FILE:\n  %s\n",
-			response.GetToken().GetUsesLeft(), output.Time(response.GetToken().GetExpireTime(), c.now), output.Line(response.GetCommand()))
+		fmt.Fprintf(c.errOut, "This is shown once, and good for %s until %s. On the node, with the token in FILE:\n  %s\n",
+			counted(int64(response.GetToken().GetUsesLeft()), "node"), output.Time(response.GetToken().GetExpireTime(), c.now), output.Line(response.GetCommand()))
 		return nil
 	})
 }

@@ -79,7 +79,7 @@ func (f *Fleet) newNode(i int) (*node, error) {
 	n.spool = spool{name: n.name, changed: make(chan struct{}, 1)}
 	var err error
 	n.Uplink, err = uplink.New(uplink.Options{
-		Address: f.options.Address, Dir: f.dir(n), Info: func(context.Context) *portcullisv1.NodeInfo { return n.info() },
+		Addresses: []string{f.options.Address}, Dir: f.dir(n), Info: func(context.Context) *portcullisv1.NodeInfo { return n.info() },
 		Policies: &n.policies, Images: n.images, Spool: &n.spool, Times: f.options.Times, Log: f.Log.logger,
 	})
 	return n, err

@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -100,6 +101,8 @@ func (p *peer) send(m message, descriptors ...int) error {
 func (p *peer) expect(step string) (message, []*os.File, error) {
 	m, files, err := p.receive()
 	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET):
+		err = fmt.Errorf("the other process hung up before %q: it has ended, or another successor was faster", step)
 	case err != nil:
 		err = fmt.Errorf("waiting for %q: %w", step, err)
 	case m.Step == refuse:

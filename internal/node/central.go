@@ -34,6 +34,8 @@ import (
 // Central says where central is; without an address the node is on its own.
 type Central struct {
 	Address string `yaml:"address"`
+	// Addresses are of central's replicas, instead of Address.
+	Addresses []string `yaml:"addresses"`
 	// SpoolSize bounds the disk for decisions that central does not have, in bytes.
 	SpoolSize int64 `yaml:"spoolSize"`
 }
@@ -43,24 +45,56 @@ const (
 	centralFile  = "central.yaml"
 	minSpoolSize = 1 << 20
 	maxSpoolSize = 64 << 30
+	maxAddresses = 16
 )
+
+// All are the addresses of central, none for a node on its own.
+func (c *Central) All() []string {
+	if c.Address != "" {
+		return []string{c.Address}
+	}
+	return c.Addresses
+}
 
 func (c *Config) validateCentral(doc *strictyaml.Document) strictyaml.Problems {
 	var problems strictyaml.Problems
 	if c.Central.SpoolSize < minSpoolSize || c.Central.SpoolSize > maxSpoolSize {
 		problems = append(problems, doc.Problem("central.spoolSize", "%d is out of range; set %d to %d bytes", c.Central.SpoolSize, minSpoolSize, int64(maxSpoolSize)))
 	}
-	if c.Central.Address == "" {
+	if len(c.Central.All()) == 0 {
 		if doc.Has("central") {
 			problems = append(problems, doc.Problem("central.address", "required; write the address of central, such as https://central.example.com:8443"))
 		}
 		return problems
 	}
-	if err := uplink.CheckAddress(c.Central.Address); err != nil {
-		problems = append(problems, doc.Problem("central.address", "%v", err))
-	}
+	problems = append(problems, c.Central.validateAddresses(doc)...)
 	if info, err := os.Stat(c.Policies); err == nil && !info.IsDir() {
 		problems = append(problems, doc.Problem("policies", "%s is a file; central's policies are put beside the node's own, so name a folder", c.Policies))
+	}
+	return problems
+}
+
+func (c *Central) validateAddresses(doc *strictyaml.Document) strictyaml.Problems {
+	var problems strictyaml.Problems
+	if c.Address != "" {
+		if err := uplink.CheckAddress(c.Address); err != nil {
+			problems = append(problems, doc.Problem("central.address", "%v", err))
+		}
+		if len(c.Addresses) > 0 {
+			problems = append(problems, doc.Problem("central.addresses", "central.address is set as well; write all addresses here and leave that out"))
+		}
+	}
+	if len(c.Addresses) > maxAddresses {
+		problems = append(problems, doc.Problem("central.addresses", "are %d; write at most %d", len(c.Addresses), maxAddresses))
+	}
+	for i, address := range c.Addresses {
+		field := fmt.Sprintf("central.addresses[%d]", i)
+		if err := uplink.CheckAddress(address); err != nil {
+			problems = append(problems, doc.Problem(field, "%v", err))
+		}
+		if slices.Contains(c.Addresses[:i], address) {
+			problems = append(problems, doc.Problem(field, "%s is there twice; write each replica once", address))
+		}
 	}
 	return problems
 }
@@ -70,7 +104,7 @@ func (c *Config) CentralDir() string { return filepath.Join(c.State, "central") 
 
 // openCentral makes the spool and the uplink, if central is configured.
 func (n *Node) openCentral(connection *grpc.ClientConn, version string) error {
-	if n.config.Central.Address == "" {
+	if len(n.config.Central.All()) == 0 {
 		return nil
 	}
 	for _, folder := range []string{n.config.CentralDir(), n.config.Policies} {
@@ -84,7 +118,7 @@ func (n *Node) openCentral(connection *grpc.ClientConn, version string) error {
 	runtime := cri.NewRuntimeServiceClient(connection)
 	var err error
 	n.uplink, err = uplink.New(uplink.Options{
-		Address: n.config.Central.Address, Dir: n.config.CentralDir(), Info: func(ctx context.Context) *portcullisv1.NodeInfo { return n.config.describe(ctx, runtime, version) },
+		Addresses: n.config.Central.All(), Dir: n.config.CentralDir(), Info: func(ctx context.Context) *portcullisv1.NodeInfo { return n.config.describe(ctx, runtime, version) },
 		Policies: n.central, Images: n.images, Spool: n.spool, VerdictsChanged: n.centralVerdictsChanged, Now: n.now, Log: n.log,
 	})
 	return err

@@ -157,6 +157,10 @@ func TestMistakesAboutCentralSayWhatToWriteInstead(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"no address":           {"central: {spoolSize: 2000000}\n", "central.address: required; write the address of central, such as https://central.example.com:8443"},
 		"plain HTTP":           {"central: {address: http://c:8443}\n", `central.address: "http://c:8443" is not the address of central; write https://HOST:PORT`},
+		"two keys for one":     {"central: {address: https://c:8443, addresses: [https://d:8443]}\n", "central.addresses: central.address is set as well; write all addresses here and leave that out"},
+		"one of several":       {"central: {addresses: [https://c:8443, d]}\n", `central.addresses[1]: "d" is not the address of central; write https://HOST:PORT`},
+		"one replica twice":    {"central: {addresses: [https://c:8443, https://c:8443]}\n", "central.addresses[1]: https://c:8443 is there twice; write each replica once"},
+		"too many":             {"central: {addresses: [" + strings.Repeat("https://c:1, ", 17) + "]}\n", "central.addresses: are 17; write at most 16"},
 		"a small spool":        {"central: {address: https://c:8443, spoolSize: 5}\n", "central.spoolSize: 5 is out of range; set 1048576 to"},
 		"policies in one file": {fmt.Sprintf("central: {address: https://c:8443}\npolicies: %s\n", file), "is a file; central's policies are put beside the node's own, so name a folder"},
 		"its name for another": {"sources: [{name: central, reports: /r}]\n", `"central" is how what central tells is called; choose another`},

@@ -151,7 +151,7 @@ func TestWhoDoesNotHandOverIsNotTakenOver(t *testing.T) {
 			answer(t, path, map[string]any{"protocol": 1, "step": "refuse", "reason": "not now"})
 		}, "take over: not now"},
 		"none of ours": {func(t *testing.T, path string) { answer(t, path, "hello") }, "none of ours"},
-		"gone at once": {func(t *testing.T, path string) { answer(t, path, nil) }, `waiting for "give"`},
+		"gone at once": {func(t *testing.T, path string) { answer(t, path, nil) }, "it has ended, or another successor was faster"},
 		"empty-handed": {func(t *testing.T, path string) {
 			answer(t, path, map[string]any{"protocol": 1, "step": "give"})
 		}, "has not handed over its socket and its lock"},
@@ -186,6 +186,19 @@ func answer(t *testing.T, path string, message any) {
 			_ = json.NewEncoder(conn).Encode(message)
 		}
 	}()
+}
+
+func TestOfTwoSuccessorsTheSlowerIsToldWhy(t *testing.T) {
+	d := start(t, nil)
+	faster, slower := d.successor(t), make(chan error, 1)
+	log, _ := test.NewNullLogger()
+	go func() {
+		_, err := node.New(d.config, node.Options{Log: log, TakeOver: true})
+		slower <- err
+	}()
+	require.Never(t, func() bool { return len(slower) > 0 }, 200*time.Millisecond, 10*time.Millisecond, "it waits for its turn")
+	d.succeededBy(t, faster)
+	require.ErrorContains(t, <-slower, "take over: the other process hung up")
 }
 
 func TestStrangeSuccessorsGetNothingAndDoNoHarm(t *testing.T) {

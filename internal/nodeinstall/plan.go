@@ -254,7 +254,7 @@ func writable(config *node.Config) []string {
 			folders = append(folders, s.Reports)
 		}
 	}
-	if config.Central.Address != "" {
+	if len(config.Central.All()) > 0 {
 		folders = append(folders, config.Policies)
 	}
 	slices.Sort(folders)

@@ -33,10 +33,10 @@ func Of(path string) (clients, servers []Process, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("connections of unix sockets: %w", err)
 	}
-	names := namesOf(path)
+	names, file := namesOf(path), fileOf(path)
 	ours, theirs := map[uint32]bool{}, map[uint32]bool{}
 	for _, s := range sockets {
-		if s.peer != 0 && names[s.name] {
+		if s.peer != 0 && (names[s.name] || s.file != nil && file != nil && *s.file == *file) {
 			ours[s.inode], theirs[s.peer] = true, true
 		}
 	}
@@ -62,9 +62,26 @@ func namesOf(path string) map[string]bool {
 	return names
 }
 
+// fileOf is the file at path as the kernel knows it, nil where there is none: a socket may have been bound by
+// a name that means nothing here, as in a container or through a link.
+func fileOf(path string) *file {
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		return nil
+	}
+	return &file{
+		inode:  uint32(s.Ino), //nolint:gosec // sock_diag tells no more of it
+		device: unix.Major(s.Dev)<<20 | unix.Minor(s.Dev),
+	}
+}
+
+// file is what sock_diag tells of the file that a socket is bound to.
+type file struct{ inode, device uint32 }
+
 type socket struct {
 	inode, peer uint32
 	name        string
+	file        *file // nil for none
 }
 
 const (
@@ -72,9 +89,11 @@ const (
 	responseSize = 16 // struct unix_diag_msg
 
 	showName = 1 // UDIAG_SHOW_NAME
+	showFile = 2 // UDIAG_SHOW_VFS
 	showPeer = 4 // UDIAG_SHOW_PEER
 
 	attributeName = 0 // UNIX_DIAG_NAME
+	attributeFile = 1 // UNIX_DIAG_VFS
 	attributePeer = 2 // UNIX_DIAG_PEER
 )
 
@@ -130,7 +149,7 @@ func request() []byte {
 	body := b[unix.NLMSG_HDRLEN:]
 	body[0] = unix.AF_UNIX
 	order.PutUint32(body[4:], ^uint32(0)) // every state
-	order.PutUint32(body[12:], showName|showPeer)
+	order.PutUint32(body[12:], showName|showFile|showPeer)
 	return b
 }
 
@@ -149,6 +168,8 @@ func parse(data []byte) (socket, bool) {
 		switch {
 		case kind == attributeName:
 			s.name = strings.TrimRight(string(value), "\x00")
+		case kind == attributeFile && len(value) >= 8:
+			s.file = &file{inode: order.Uint32(value), device: order.Uint32(value[4:])}
 		case kind == attributePeer && len(value) >= 4:
 			s.peer = order.Uint32(value)
 		}

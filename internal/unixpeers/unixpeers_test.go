@@ -57,6 +57,26 @@ func TestSocketIsFoundUnderTheNameOfALinkedFolder(t *testing.T) {
 	require.Equal(t, os.Getpid(), clients[0].PID)
 }
 
+func TestSocketIsFoundUnderAnotherNameOfItsFile(t *testing.T) {
+	dir := t.TempDir()
+	bound, linked := filepath.Join(dir, "bound.sock"), filepath.Join(dir, "linked.sock")
+	listener, err := net.Listen("unix", bound)
+	require.NoError(t, err)
+	defer listener.Close()
+	require.NoError(t, os.Link(bound, linked))
+	connection, err := net.Dial("unix", linked)
+	require.NoError(t, err)
+	defer connection.Close()
+	accepted, err := listener.Accept()
+	require.NoError(t, err)
+	defer accepted.Close()
+
+	clients, _, err := unixpeers.Of(linked)
+	require.NoError(t, err)
+	require.Len(t, clients, 1)
+	require.Equal(t, os.Getpid(), clients[0].PID)
+}
+
 // child starts this test again as a process that connects to the socket.
 func child(t *testing.T, socket string) int {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestMain$")

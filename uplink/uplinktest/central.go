@@ -123,10 +123,7 @@ func (c *Central) Serve(t *testing.T, authority *Authority, from time.Time, life
 	mux := http.NewServeMux()
 	mux.Handle(portcullisv1connect.NewSyncServiceHandler(c, connect.WithInterceptors(&faults{c})))
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TLS.VerifiedChains) > 0 {
-			r = r.WithContext(context.WithValue(r.Context(), certified{}, true))
-		}
-		mux.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proofKey{}, proofOf(r.TLS.PeerCertificates, clients))))
 	}))
 	if c.server != nil {
 		server.Listener.Close()
@@ -135,7 +132,7 @@ func (c *Central) Serve(t *testing.T, authority *Authority, from time.Time, life
 	}
 	server.EnableHTTP2 = true
 	server.TLS = &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: clients,
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der, authority.Certificate.Raw}, PrivateKey: key}},
 	}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes are what tests are about
@@ -162,7 +159,7 @@ func (c *Central) Token() string { return Token + "." + c.Authority.Fingerprint(
 // faults puts Central.Fault before every call, and wants a certificate for all but Join.
 type faults struct{ central *Central }
 
-func (f *faults) before(ctx context.Context, procedure string, secure bool) error {
+func (f *faults) before(ctx context.Context, procedure string) error {
 	c, method := f.central, procedure[len(portcullisv1connect.SyncServiceName)+2:]
 	c.mu.Lock()
 	c.calls[method]++
@@ -173,20 +170,43 @@ func (f *faults) before(ctx context.Context, procedure string, secure bool) erro
 			return err
 		}
 	}
-	if method != "Join" && !secure {
-		return connect.NewError(connect.CodeUnauthenticated, nil)
+	shown := ctx.Value(proofKey{})
+	if method == "Join" || shown == good || shown == expired && method == "Renew" {
+		return nil
 	}
-	return nil
+	return connect.NewError(connect.CodeUnauthenticated, nil)
 }
 
-// certified marks the context of a call with a good certificate.
-type certified struct{}
+// proof is what the certificate of a caller is worth.
+type (
+	proof    int
+	proofKey struct{}
+)
 
-func hasCertificate(ctx context.Context) bool { return ctx.Value(certified{}) != nil }
+const (
+	none proof = iota
+	expired
+	good
+)
+
+func proofOf(certificates []*x509.Certificate, authorities *x509.CertPool) proof {
+	if len(certificates) == 0 {
+		return none
+	}
+	at, worth := time.Now(), good
+	if end := certificates[0].NotAfter; at.After(end) {
+		at, worth = end, expired
+	}
+	options := x509.VerifyOptions{Roots: authorities, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	if _, err := certificates[0].Verify(options); err != nil {
+		return none
+	}
+	return worth
+}
 
 func (f *faults) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-		if err := f.before(ctx, request.Spec().Procedure, hasCertificate(ctx)); err != nil {
+		if err := f.before(ctx, request.Spec().Procedure); err != nil {
 			return nil, err
 		}
 		return next(ctx, request)
@@ -199,7 +219,7 @@ func (f *faults) WrapStreamingClient(next connect.StreamingClientFunc) connect.S
 
 func (f *faults) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, stream connect.StreamingHandlerConn) error {
-		if err := f.before(ctx, stream.Spec().Procedure, hasCertificate(ctx)); err != nil {
+		if err := f.before(ctx, stream.Spec().Procedure); err != nil {
 			return err
 		}
 		return next(ctx, stream)

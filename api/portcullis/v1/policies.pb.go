@@ -75,6 +75,60 @@ func (PolicyState) EnumDescriptor() ([]byte, []int) {
 	return file_portcullis_v1_policies_proto_rawDescGZIP(), []int{0}
 }
 
+type ExemptionState int32
+
+const (
+	ExemptionState_EXEMPTION_STATE_UNSPECIFIED ExemptionState = 0
+	// In force for more than 7 days to come.
+	ExemptionState_EXEMPTION_STATE_ACTIVE ExemptionState = 1
+	// In force, and expires within 7 days.
+	ExemptionState_EXEMPTION_STATE_EXPIRING ExemptionState = 2
+	ExemptionState_EXEMPTION_STATE_EXPIRED  ExemptionState = 3
+)
+
+// Enum value maps for ExemptionState.
+var (
+	ExemptionState_name = map[int32]string{
+		0: "EXEMPTION_STATE_UNSPECIFIED",
+		1: "EXEMPTION_STATE_ACTIVE",
+		2: "EXEMPTION_STATE_EXPIRING",
+		3: "EXEMPTION_STATE_EXPIRED",
+	}
+	ExemptionState_value = map[string]int32{
+		"EXEMPTION_STATE_UNSPECIFIED": 0,
+		"EXEMPTION_STATE_ACTIVE":      1,
+		"EXEMPTION_STATE_EXPIRING":    2,
+		"EXEMPTION_STATE_EXPIRED":     3,
+	}
+)
+
+func (x ExemptionState) Enum() *ExemptionState {
+	p := new(ExemptionState)
+	*p = x
+	return p
+}
+
+func (x ExemptionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExemptionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_portcullis_v1_policies_proto_enumTypes[1].Descriptor()
+}
+
+func (ExemptionState) Type() protoreflect.EnumType {
+	return &file_portcullis_v1_policies_proto_enumTypes[1]
+}
+
+func (x ExemptionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExemptionState.Descriptor instead.
+func (ExemptionState) EnumDescriptor() ([]byte, []int) {
+	return file_portcullis_v1_policies_proto_rawDescGZIP(), []int{1}
+}
+
 type AppliedDocument_Change int32
 
 const (
@@ -114,11 +168,11 @@ func (x AppliedDocument_Change) String() string {
 }
 
 func (AppliedDocument_Change) Descriptor() protoreflect.EnumDescriptor {
-	return file_portcullis_v1_policies_proto_enumTypes[1].Descriptor()
+	return file_portcullis_v1_policies_proto_enumTypes[2].Descriptor()
 }
 
 func (AppliedDocument_Change) Type() protoreflect.EnumType {
-	return &file_portcullis_v1_policies_proto_enumTypes[1]
+	return &file_portcullis_v1_policies_proto_enumTypes[2]
 }
 
 func (x AppliedDocument_Change) Number() protoreflect.EnumNumber {
@@ -1319,6 +1373,7 @@ type Exemption struct {
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	UpdatedBy     string                 `protobuf:"bytes,11,opt,name=updated_by,json=updatedBy,proto3" json:"updated_by,omitempty"`
+	State         ExemptionState         `protobuf:"varint,12,opt,name=state,proto3,enum=portcullis.v1.ExemptionState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1428,6 +1483,13 @@ func (x *Exemption) GetUpdatedBy() string {
 		return x.UpdatedBy
 	}
 	return ""
+}
+
+func (x *Exemption) GetState() ExemptionState {
+	if x != nil {
+		return x.State
+	}
+	return ExemptionState_EXEMPTION_STATE_UNSPECIFIED
 }
 
 type CreateExemptionRequest struct {
@@ -1792,10 +1854,12 @@ func (x *GetExemptionResponse) GetExemption() *Exemption {
 }
 
 type ListExemptionsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Search        string                 `protobuf:"bytes,1,opt,name=search,proto3" json:"search,omitempty"`
-	PageSize      int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Part of the name, reason or author, any case.
+	Search        string           `protobuf:"bytes,1,opt,name=search,proto3" json:"search,omitempty"`
+	PageSize      int32            `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string           `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	States        []ExemptionState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=portcullis.v1.ExemptionState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1849,6 +1913,13 @@ func (x *ListExemptionsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListExemptionsRequest) GetStates() []ExemptionState {
+	if x != nil {
+		return x.States
+	}
+	return nil
 }
 
 type ListExemptionsResponse struct {
@@ -2206,23 +2277,31 @@ func (x *PreviewPolicyRequest) GetDocument() string {
 
 type PreviewPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Images on nodes now that the draft would not let start, the most nodes first; at most 500.
-	Images      []*PreviewedImage `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
-	ImagesTotal int64             `protobuf:"varint,2,opt,name=images_total,json=imagesTotal,proto3" json:"images_total,omitempty"`
-	// Different nodes of all those images.
+	// Images on nodes now that the draft would block or alert of: those that it would block first, then the most
+	// nodes; at most 500.
+	Images []*PreviewedImage `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
+	// How many images would be blocked.
+	ImagesTotal int64 `protobuf:"varint,2,opt,name=images_total,json=imagesTotal,proto3" json:"images_total,omitempty"`
+	// Different nodes of the images that would be blocked.
 	NodesTotal int64 `protobuf:"varint,3,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
-	// Starts of the last 7 days that the draft would not have let pass, the most frequent first; at most
-	// 500.
+	// Starts of the last 7 days that the draft would have blocked or alerted of: those that it would have
+	// blocked first, then the most frequent; at most 500.
 	Starts []*PreviewedStart `protobuf:"bytes,4,rep,name=starts,proto3" json:"starts,omitempty"`
-	// How many starts all of them stand for.
+	// How many starts would have been blocked.
 	StartsTotal int64 `protobuf:"varint,5,opt,name=starts_total,json=startsTotal,proto3" json:"starts_total,omitempty"`
 	// Images in scope of which nothing, or not all that the draft looks for, is known.
 	UnscannedTotal int64 `protobuf:"varint,6,opt,name=unscanned_total,json=unscannedTotal,proto3" json:"unscanned_total,omitempty"`
 	// Set when there was more than is looked at: 10,000 images, 100,000 different starts, 20 s. The totals
 	// are then of what was looked at.
-	Incomplete    bool `protobuf:"varint,7,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Incomplete bool `protobuf:"varint,7,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// How many more images, and starts of the last 7 days, the draft would only alert of: what is not scanned,
+	// where it says so.
+	AlertedImagesTotal int64 `protobuf:"varint,8,opt,name=alerted_images_total,json=alertedImagesTotal,proto3" json:"alerted_images_total,omitempty"`
+	AlertedStartsTotal int64 `protobuf:"varint,9,opt,name=alerted_starts_total,json=alertedStartsTotal,proto3" json:"alerted_starts_total,omitempty"`
+	// For so many days after it is switched on the draft observes: what is blocked here is alerted then.
+	ObservationDays int32 `protobuf:"varint,10,opt,name=observation_days,json=observationDays,proto3" json:"observation_days,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *PreviewPolicyResponse) Reset() {
@@ -2304,6 +2383,27 @@ func (x *PreviewPolicyResponse) GetIncomplete() bool {
 	return false
 }
 
+func (x *PreviewPolicyResponse) GetAlertedImagesTotal() int64 {
+	if x != nil {
+		return x.AlertedImagesTotal
+	}
+	return 0
+}
+
+func (x *PreviewPolicyResponse) GetAlertedStartsTotal() int64 {
+	if x != nil {
+		return x.AlertedStartsTotal
+	}
+	return 0
+}
+
+func (x *PreviewPolicyResponse) GetObservationDays() int32 {
+	if x != nil {
+		return x.ObservationDays
+	}
+	return 0
+}
+
 type PreviewedImage struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ImageId string                 `protobuf:"bytes,1,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
@@ -2311,8 +2411,10 @@ type PreviewedImage struct {
 	// At most 50.
 	Nodes []string `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// The reason in words.
-	Because       string `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
-	NodesTotal    int64  `protobuf:"varint,5,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
+	Because    string `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
+	NodesTotal int64  `protobuf:"varint,5,opt,name=nodes_total,json=nodesTotal,proto3" json:"nodes_total,omitempty"`
+	// Block or alert.
+	Action        Action `protobuf:"varint,6,opt,name=action,proto3,enum=portcullis.v1.Action" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2382,18 +2484,27 @@ func (x *PreviewedImage) GetNodesTotal() int64 {
 	return 0
 }
 
+func (x *PreviewedImage) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
 // PreviewedStart is the starts of one workload's container; the pod and node are those of the last.
 type PreviewedStart struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	Pod           string                 `protobuf:"bytes,2,opt,name=pod,proto3" json:"pod,omitempty"`
-	Container     string                 `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"`
-	Image         string                 `protobuf:"bytes,4,opt,name=image,proto3" json:"image,omitempty"`
-	ImageId       string                 `protobuf:"bytes,5,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
-	Node          string                 `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
-	Count         int64                  `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
-	LastTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
-	Because       string                 `protobuf:"bytes,9,opt,name=because,proto3" json:"because,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Pod       string                 `protobuf:"bytes,2,opt,name=pod,proto3" json:"pod,omitempty"`
+	Container string                 `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"`
+	Image     string                 `protobuf:"bytes,4,opt,name=image,proto3" json:"image,omitempty"`
+	ImageId   string                 `protobuf:"bytes,5,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
+	Node      string                 `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	Count     int64                  `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	LastTime  *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
+	Because   string                 `protobuf:"bytes,9,opt,name=because,proto3" json:"because,omitempty"`
+	// Block or alert.
+	Action        Action `protobuf:"varint,10,opt,name=action,proto3,enum=portcullis.v1.Action" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2491,11 +2602,18 @@ func (x *PreviewedStart) GetBecause() string {
 	return ""
 }
 
+func (x *PreviewedStart) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
 var File_portcullis_v1_policies_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\n" +
-	"\x1cportcullis/v1/policies.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n" +
+	"\x1cportcullis/v1/policies.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/events.proto\"H\n" +
 	"\rFieldProblems\x127\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1b.portcullis.v1.FieldProblemR\bproblems\"R\n" +
 	"\fFieldProblem\x12\x14\n" +
@@ -2576,7 +2694,7 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\tobserving\x18\x03 \x01(\x03R\tobserving\x12\x1a\n" +
 	"\bdisabled\x18\x04 \x01(\x03R\bdisabled\x12-\n" +
 	"\x06ending\x18\x05 \x03(\v2\x15.portcullis.v1.PolicyR\x06ending\x124\n" +
-	"\bexpiring\x18\x06 \x03(\v2\x18.portcullis.v1.ExemptionR\bexpiring\"\xa4\x03\n" +
+	"\bexpiring\x18\x06 \x03(\v2\x18.portcullis.v1.ExemptionR\bexpiring\"\xd9\x03\n" +
 	"\tExemption\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\tR\bdocument\x12+\n" +
@@ -2593,7 +2711,8 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x1d\n" +
 	"\n" +
-	"updated_by\x18\v \x01(\tR\tupdatedBy\"4\n" +
+	"updated_by\x18\v \x01(\tR\tupdatedBy\x123\n" +
+	"\x05state\x18\f \x01(\x0e2\x1d.portcullis.v1.ExemptionStateR\x05state\"4\n" +
 	"\x16CreateExemptionRequest\x12\x1a\n" +
 	"\bdocument\x18\x01 \x01(\tR\bdocument\"Q\n" +
 	"\x17CreateExemptionResponse\x126\n" +
@@ -2610,12 +2729,13 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x13GetExemptionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"N\n" +
 	"\x14GetExemptionResponse\x126\n" +
-	"\texemption\x18\x01 \x01(\v2\x18.portcullis.v1.ExemptionR\texemption\"k\n" +
+	"\texemption\x18\x01 \x01(\v2\x18.portcullis.v1.ExemptionR\texemption\"\xa2\x01\n" +
 	"\x15ListExemptionsRequest\x12\x16\n" +
 	"\x06search\x18\x01 \x01(\tR\x06search\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x90\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x125\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x1d.portcullis.v1.ExemptionStateR\x06states\"\x90\x01\n" +
 	"\x16ListExemptionsResponse\x128\n" +
 	"\n" +
 	"exemptions\x18\x01 \x03(\v2\x18.portcullis.v1.ExemptionR\n" +
@@ -2642,7 +2762,7 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x10CHANGE_UNCHANGED\x10\x03\x12\x12\n" +
 	"\x0eCHANGE_DELETED\x10\x04\"2\n" +
 	"\x14PreviewPolicyRequest\x12\x1a\n" +
-	"\bdocument\x18\x01 \x01(\tR\bdocument\"\xb5\x02\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument\"\xc4\x03\n" +
 	"\x15PreviewPolicyResponse\x125\n" +
 	"\x06images\x18\x01 \x03(\v2\x1d.portcullis.v1.PreviewedImageR\x06images\x12!\n" +
 	"\fimages_total\x18\x02 \x01(\x03R\vimagesTotal\x12\x1f\n" +
@@ -2653,14 +2773,19 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x0funscanned_total\x18\x06 \x01(\x03R\x0eunscannedTotal\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\a \x01(\bR\n" +
-	"incomplete\"\x92\x01\n" +
+	"incomplete\x120\n" +
+	"\x14alerted_images_total\x18\b \x01(\x03R\x12alertedImagesTotal\x120\n" +
+	"\x14alerted_starts_total\x18\t \x01(\x03R\x12alertedStartsTotal\x12)\n" +
+	"\x10observation_days\x18\n" +
+	" \x01(\x05R\x0fobservationDays\"\xc1\x01\n" +
 	"\x0ePreviewedImage\x12\x19\n" +
 	"\bimage_id\x18\x01 \x01(\tR\aimageId\x12\x14\n" +
 	"\x05names\x18\x02 \x03(\tR\x05names\x12\x14\n" +
 	"\x05nodes\x18\x03 \x03(\tR\x05nodes\x12\x18\n" +
 	"\abecause\x18\x04 \x01(\tR\abecause\x12\x1f\n" +
 	"\vnodes_total\x18\x05 \x01(\x03R\n" +
-	"nodesTotal\"\x8c\x02\n" +
+	"nodesTotal\x12-\n" +
+	"\x06action\x18\x06 \x01(\x0e2\x15.portcullis.v1.ActionR\x06action\"\xbb\x02\n" +
 	"\x0ePreviewedStart\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x1c\n" +
@@ -2670,12 +2795,19 @@ const file_portcullis_v1_policies_proto_rawDesc = "" +
 	"\x04node\x18\x06 \x01(\tR\x04node\x12\x14\n" +
 	"\x05count\x18\a \x01(\x03R\x05count\x127\n" +
 	"\tlast_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x12\x18\n" +
-	"\abecause\x18\t \x01(\tR\abecause*}\n" +
+	"\abecause\x18\t \x01(\tR\abecause\x12-\n" +
+	"\x06action\x18\n" +
+	" \x01(\x0e2\x15.portcullis.v1.ActionR\x06action*}\n" +
 	"\vPolicyState\x12\x1c\n" +
 	"\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15POLICY_STATE_DISABLED\x10\x01\x12\x1a\n" +
 	"\x16POLICY_STATE_OBSERVING\x10\x02\x12\x19\n" +
-	"\x15POLICY_STATE_BLOCKING\x10\x032\xf9\v\n" +
+	"\x15POLICY_STATE_BLOCKING\x10\x03*\x88\x01\n" +
+	"\x0eExemptionState\x12\x1f\n" +
+	"\x1bEXEMPTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16EXEMPTION_STATE_ACTIVE\x10\x01\x12\x1c\n" +
+	"\x18EXEMPTION_STATE_EXPIRING\x10\x02\x12\x1b\n" +
+	"\x17EXEMPTION_STATE_EXPIRED\x10\x032\xf9\v\n" +
 	"\rPolicyService\x12W\n" +
 	"\fCreatePolicy\x12\".portcullis.v1.CreatePolicyRequest\x1a#.portcullis.v1.CreatePolicyResponse\x12W\n" +
 	"\fUpdatePolicy\x12\".portcullis.v1.UpdatePolicyRequest\x1a#.portcullis.v1.UpdatePolicyResponse\x12c\n" +
@@ -2706,122 +2838,128 @@ func file_portcullis_v1_policies_proto_rawDescGZIP() []byte {
 	return file_portcullis_v1_policies_proto_rawDescData
 }
 
-var file_portcullis_v1_policies_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_portcullis_v1_policies_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_portcullis_v1_policies_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_portcullis_v1_policies_proto_goTypes = []any{
 	(PolicyState)(0),                    // 0: portcullis.v1.PolicyState
-	(AppliedDocument_Change)(0),         // 1: portcullis.v1.AppliedDocument.Change
-	(*FieldProblems)(nil),               // 2: portcullis.v1.FieldProblems
-	(*FieldProblem)(nil),                // 3: portcullis.v1.FieldProblem
-	(*Policy)(nil),                      // 4: portcullis.v1.Policy
-	(*CreatePolicyRequest)(nil),         // 5: portcullis.v1.CreatePolicyRequest
-	(*CreatePolicyResponse)(nil),        // 6: portcullis.v1.CreatePolicyResponse
-	(*UpdatePolicyRequest)(nil),         // 7: portcullis.v1.UpdatePolicyRequest
-	(*UpdatePolicyResponse)(nil),        // 8: portcullis.v1.UpdatePolicyResponse
-	(*SetPolicyEnabledRequest)(nil),     // 9: portcullis.v1.SetPolicyEnabledRequest
-	(*SetPolicyEnabledResponse)(nil),    // 10: portcullis.v1.SetPolicyEnabledResponse
-	(*DeletePolicyRequest)(nil),         // 11: portcullis.v1.DeletePolicyRequest
-	(*DeletePolicyResponse)(nil),        // 12: portcullis.v1.DeletePolicyResponse
-	(*GetPolicyRequest)(nil),            // 13: portcullis.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),           // 14: portcullis.v1.GetPolicyResponse
-	(*ListPoliciesRequest)(nil),         // 15: portcullis.v1.ListPoliciesRequest
-	(*ListPoliciesResponse)(nil),        // 16: portcullis.v1.ListPoliciesResponse
-	(*ListPolicyRevisionsRequest)(nil),  // 17: portcullis.v1.ListPolicyRevisionsRequest
-	(*ListPolicyRevisionsResponse)(nil), // 18: portcullis.v1.ListPolicyRevisionsResponse
-	(*PolicyRevision)(nil),              // 19: portcullis.v1.PolicyRevision
-	(*GetPolicyOverviewRequest)(nil),    // 20: portcullis.v1.GetPolicyOverviewRequest
-	(*GetPolicyOverviewResponse)(nil),   // 21: portcullis.v1.GetPolicyOverviewResponse
-	(*Exemption)(nil),                   // 22: portcullis.v1.Exemption
-	(*CreateExemptionRequest)(nil),      // 23: portcullis.v1.CreateExemptionRequest
-	(*CreateExemptionResponse)(nil),     // 24: portcullis.v1.CreateExemptionResponse
-	(*UpdateExemptionRequest)(nil),      // 25: portcullis.v1.UpdateExemptionRequest
-	(*UpdateExemptionResponse)(nil),     // 26: portcullis.v1.UpdateExemptionResponse
-	(*DeleteExemptionRequest)(nil),      // 27: portcullis.v1.DeleteExemptionRequest
-	(*DeleteExemptionResponse)(nil),     // 28: portcullis.v1.DeleteExemptionResponse
-	(*GetExemptionRequest)(nil),         // 29: portcullis.v1.GetExemptionRequest
-	(*GetExemptionResponse)(nil),        // 30: portcullis.v1.GetExemptionResponse
-	(*ListExemptionsRequest)(nil),       // 31: portcullis.v1.ListExemptionsRequest
-	(*ListExemptionsResponse)(nil),      // 32: portcullis.v1.ListExemptionsResponse
-	(*ExportDocumentsRequest)(nil),      // 33: portcullis.v1.ExportDocumentsRequest
-	(*ExportDocumentsResponse)(nil),     // 34: portcullis.v1.ExportDocumentsResponse
-	(*ApplyDocumentsRequest)(nil),       // 35: portcullis.v1.ApplyDocumentsRequest
-	(*ApplyDocumentsResponse)(nil),      // 36: portcullis.v1.ApplyDocumentsResponse
-	(*AppliedDocument)(nil),             // 37: portcullis.v1.AppliedDocument
-	(*PreviewPolicyRequest)(nil),        // 38: portcullis.v1.PreviewPolicyRequest
-	(*PreviewPolicyResponse)(nil),       // 39: portcullis.v1.PreviewPolicyResponse
-	(*PreviewedImage)(nil),              // 40: portcullis.v1.PreviewedImage
-	(*PreviewedStart)(nil),              // 41: portcullis.v1.PreviewedStart
-	(*structpb.Struct)(nil),             // 42: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 43: google.protobuf.Timestamp
+	(ExemptionState)(0),                 // 1: portcullis.v1.ExemptionState
+	(AppliedDocument_Change)(0),         // 2: portcullis.v1.AppliedDocument.Change
+	(*FieldProblems)(nil),               // 3: portcullis.v1.FieldProblems
+	(*FieldProblem)(nil),                // 4: portcullis.v1.FieldProblem
+	(*Policy)(nil),                      // 5: portcullis.v1.Policy
+	(*CreatePolicyRequest)(nil),         // 6: portcullis.v1.CreatePolicyRequest
+	(*CreatePolicyResponse)(nil),        // 7: portcullis.v1.CreatePolicyResponse
+	(*UpdatePolicyRequest)(nil),         // 8: portcullis.v1.UpdatePolicyRequest
+	(*UpdatePolicyResponse)(nil),        // 9: portcullis.v1.UpdatePolicyResponse
+	(*SetPolicyEnabledRequest)(nil),     // 10: portcullis.v1.SetPolicyEnabledRequest
+	(*SetPolicyEnabledResponse)(nil),    // 11: portcullis.v1.SetPolicyEnabledResponse
+	(*DeletePolicyRequest)(nil),         // 12: portcullis.v1.DeletePolicyRequest
+	(*DeletePolicyResponse)(nil),        // 13: portcullis.v1.DeletePolicyResponse
+	(*GetPolicyRequest)(nil),            // 14: portcullis.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),           // 15: portcullis.v1.GetPolicyResponse
+	(*ListPoliciesRequest)(nil),         // 16: portcullis.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),        // 17: portcullis.v1.ListPoliciesResponse
+	(*ListPolicyRevisionsRequest)(nil),  // 18: portcullis.v1.ListPolicyRevisionsRequest
+	(*ListPolicyRevisionsResponse)(nil), // 19: portcullis.v1.ListPolicyRevisionsResponse
+	(*PolicyRevision)(nil),              // 20: portcullis.v1.PolicyRevision
+	(*GetPolicyOverviewRequest)(nil),    // 21: portcullis.v1.GetPolicyOverviewRequest
+	(*GetPolicyOverviewResponse)(nil),   // 22: portcullis.v1.GetPolicyOverviewResponse
+	(*Exemption)(nil),                   // 23: portcullis.v1.Exemption
+	(*CreateExemptionRequest)(nil),      // 24: portcullis.v1.CreateExemptionRequest
+	(*CreateExemptionResponse)(nil),     // 25: portcullis.v1.CreateExemptionResponse
+	(*UpdateExemptionRequest)(nil),      // 26: portcullis.v1.UpdateExemptionRequest
+	(*UpdateExemptionResponse)(nil),     // 27: portcullis.v1.UpdateExemptionResponse
+	(*DeleteExemptionRequest)(nil),      // 28: portcullis.v1.DeleteExemptionRequest
+	(*DeleteExemptionResponse)(nil),     // 29: portcullis.v1.DeleteExemptionResponse
+	(*GetExemptionRequest)(nil),         // 30: portcullis.v1.GetExemptionRequest
+	(*GetExemptionResponse)(nil),        // 31: portcullis.v1.GetExemptionResponse
+	(*ListExemptionsRequest)(nil),       // 32: portcullis.v1.ListExemptionsRequest
+	(*ListExemptionsResponse)(nil),      // 33: portcullis.v1.ListExemptionsResponse
+	(*ExportDocumentsRequest)(nil),      // 34: portcullis.v1.ExportDocumentsRequest
+	(*ExportDocumentsResponse)(nil),     // 35: portcullis.v1.ExportDocumentsResponse
+	(*ApplyDocumentsRequest)(nil),       // 36: portcullis.v1.ApplyDocumentsRequest
+	(*ApplyDocumentsResponse)(nil),      // 37: portcullis.v1.ApplyDocumentsResponse
+	(*AppliedDocument)(nil),             // 38: portcullis.v1.AppliedDocument
+	(*PreviewPolicyRequest)(nil),        // 39: portcullis.v1.PreviewPolicyRequest
+	(*PreviewPolicyResponse)(nil),       // 40: portcullis.v1.PreviewPolicyResponse
+	(*PreviewedImage)(nil),              // 41: portcullis.v1.PreviewedImage
+	(*PreviewedStart)(nil),              // 42: portcullis.v1.PreviewedStart
+	(*structpb.Struct)(nil),             // 43: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 44: google.protobuf.Timestamp
+	(Action)(0),                         // 45: portcullis.v1.Action
 }
 var file_portcullis_v1_policies_proto_depIdxs = []int32{
-	3,  // 0: portcullis.v1.FieldProblems.problems:type_name -> portcullis.v1.FieldProblem
-	42, // 1: portcullis.v1.Policy.spec:type_name -> google.protobuf.Struct
+	4,  // 0: portcullis.v1.FieldProblems.problems:type_name -> portcullis.v1.FieldProblem
+	43, // 1: portcullis.v1.Policy.spec:type_name -> google.protobuf.Struct
 	0,  // 2: portcullis.v1.Policy.state:type_name -> portcullis.v1.PolicyState
-	43, // 3: portcullis.v1.Policy.observing_since:type_name -> google.protobuf.Timestamp
-	43, // 4: portcullis.v1.Policy.enforce_at:type_name -> google.protobuf.Timestamp
-	43, // 5: portcullis.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
-	43, // 6: portcullis.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
-	4,  // 7: portcullis.v1.CreatePolicyResponse.policy:type_name -> portcullis.v1.Policy
-	4,  // 8: portcullis.v1.UpdatePolicyResponse.policy:type_name -> portcullis.v1.Policy
-	4,  // 9: portcullis.v1.SetPolicyEnabledResponse.policy:type_name -> portcullis.v1.Policy
-	4,  // 10: portcullis.v1.GetPolicyResponse.policy:type_name -> portcullis.v1.Policy
+	44, // 3: portcullis.v1.Policy.observing_since:type_name -> google.protobuf.Timestamp
+	44, // 4: portcullis.v1.Policy.enforce_at:type_name -> google.protobuf.Timestamp
+	44, // 5: portcullis.v1.Policy.create_time:type_name -> google.protobuf.Timestamp
+	44, // 6: portcullis.v1.Policy.update_time:type_name -> google.protobuf.Timestamp
+	5,  // 7: portcullis.v1.CreatePolicyResponse.policy:type_name -> portcullis.v1.Policy
+	5,  // 8: portcullis.v1.UpdatePolicyResponse.policy:type_name -> portcullis.v1.Policy
+	5,  // 9: portcullis.v1.SetPolicyEnabledResponse.policy:type_name -> portcullis.v1.Policy
+	5,  // 10: portcullis.v1.GetPolicyResponse.policy:type_name -> portcullis.v1.Policy
 	0,  // 11: portcullis.v1.ListPoliciesRequest.states:type_name -> portcullis.v1.PolicyState
-	4,  // 12: portcullis.v1.ListPoliciesResponse.policies:type_name -> portcullis.v1.Policy
-	19, // 13: portcullis.v1.ListPolicyRevisionsResponse.revisions:type_name -> portcullis.v1.PolicyRevision
-	43, // 14: portcullis.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
-	4,  // 15: portcullis.v1.GetPolicyOverviewResponse.ending:type_name -> portcullis.v1.Policy
-	22, // 16: portcullis.v1.GetPolicyOverviewResponse.expiring:type_name -> portcullis.v1.Exemption
-	42, // 17: portcullis.v1.Exemption.spec:type_name -> google.protobuf.Struct
-	43, // 18: portcullis.v1.Exemption.expire_time:type_name -> google.protobuf.Timestamp
-	43, // 19: portcullis.v1.Exemption.create_time:type_name -> google.protobuf.Timestamp
-	43, // 20: portcullis.v1.Exemption.update_time:type_name -> google.protobuf.Timestamp
-	22, // 21: portcullis.v1.CreateExemptionResponse.exemption:type_name -> portcullis.v1.Exemption
-	22, // 22: portcullis.v1.UpdateExemptionResponse.exemption:type_name -> portcullis.v1.Exemption
-	22, // 23: portcullis.v1.GetExemptionResponse.exemption:type_name -> portcullis.v1.Exemption
-	22, // 24: portcullis.v1.ListExemptionsResponse.exemptions:type_name -> portcullis.v1.Exemption
-	37, // 25: portcullis.v1.ApplyDocumentsResponse.applied:type_name -> portcullis.v1.AppliedDocument
-	1,  // 26: portcullis.v1.AppliedDocument.change:type_name -> portcullis.v1.AppliedDocument.Change
-	40, // 27: portcullis.v1.PreviewPolicyResponse.images:type_name -> portcullis.v1.PreviewedImage
-	41, // 28: portcullis.v1.PreviewPolicyResponse.starts:type_name -> portcullis.v1.PreviewedStart
-	43, // 29: portcullis.v1.PreviewedStart.last_time:type_name -> google.protobuf.Timestamp
-	5,  // 30: portcullis.v1.PolicyService.CreatePolicy:input_type -> portcullis.v1.CreatePolicyRequest
-	7,  // 31: portcullis.v1.PolicyService.UpdatePolicy:input_type -> portcullis.v1.UpdatePolicyRequest
-	9,  // 32: portcullis.v1.PolicyService.SetPolicyEnabled:input_type -> portcullis.v1.SetPolicyEnabledRequest
-	11, // 33: portcullis.v1.PolicyService.DeletePolicy:input_type -> portcullis.v1.DeletePolicyRequest
-	13, // 34: portcullis.v1.PolicyService.GetPolicy:input_type -> portcullis.v1.GetPolicyRequest
-	15, // 35: portcullis.v1.PolicyService.ListPolicies:input_type -> portcullis.v1.ListPoliciesRequest
-	17, // 36: portcullis.v1.PolicyService.ListPolicyRevisions:input_type -> portcullis.v1.ListPolicyRevisionsRequest
-	20, // 37: portcullis.v1.PolicyService.GetPolicyOverview:input_type -> portcullis.v1.GetPolicyOverviewRequest
-	23, // 38: portcullis.v1.PolicyService.CreateExemption:input_type -> portcullis.v1.CreateExemptionRequest
-	25, // 39: portcullis.v1.PolicyService.UpdateExemption:input_type -> portcullis.v1.UpdateExemptionRequest
-	27, // 40: portcullis.v1.PolicyService.DeleteExemption:input_type -> portcullis.v1.DeleteExemptionRequest
-	29, // 41: portcullis.v1.PolicyService.GetExemption:input_type -> portcullis.v1.GetExemptionRequest
-	31, // 42: portcullis.v1.PolicyService.ListExemptions:input_type -> portcullis.v1.ListExemptionsRequest
-	33, // 43: portcullis.v1.PolicyService.ExportDocuments:input_type -> portcullis.v1.ExportDocumentsRequest
-	35, // 44: portcullis.v1.PolicyService.ApplyDocuments:input_type -> portcullis.v1.ApplyDocumentsRequest
-	38, // 45: portcullis.v1.PolicyService.PreviewPolicy:input_type -> portcullis.v1.PreviewPolicyRequest
-	6,  // 46: portcullis.v1.PolicyService.CreatePolicy:output_type -> portcullis.v1.CreatePolicyResponse
-	8,  // 47: portcullis.v1.PolicyService.UpdatePolicy:output_type -> portcullis.v1.UpdatePolicyResponse
-	10, // 48: portcullis.v1.PolicyService.SetPolicyEnabled:output_type -> portcullis.v1.SetPolicyEnabledResponse
-	12, // 49: portcullis.v1.PolicyService.DeletePolicy:output_type -> portcullis.v1.DeletePolicyResponse
-	14, // 50: portcullis.v1.PolicyService.GetPolicy:output_type -> portcullis.v1.GetPolicyResponse
-	16, // 51: portcullis.v1.PolicyService.ListPolicies:output_type -> portcullis.v1.ListPoliciesResponse
-	18, // 52: portcullis.v1.PolicyService.ListPolicyRevisions:output_type -> portcullis.v1.ListPolicyRevisionsResponse
-	21, // 53: portcullis.v1.PolicyService.GetPolicyOverview:output_type -> portcullis.v1.GetPolicyOverviewResponse
-	24, // 54: portcullis.v1.PolicyService.CreateExemption:output_type -> portcullis.v1.CreateExemptionResponse
-	26, // 55: portcullis.v1.PolicyService.UpdateExemption:output_type -> portcullis.v1.UpdateExemptionResponse
-	28, // 56: portcullis.v1.PolicyService.DeleteExemption:output_type -> portcullis.v1.DeleteExemptionResponse
-	30, // 57: portcullis.v1.PolicyService.GetExemption:output_type -> portcullis.v1.GetExemptionResponse
-	32, // 58: portcullis.v1.PolicyService.ListExemptions:output_type -> portcullis.v1.ListExemptionsResponse
-	34, // 59: portcullis.v1.PolicyService.ExportDocuments:output_type -> portcullis.v1.ExportDocumentsResponse
-	36, // 60: portcullis.v1.PolicyService.ApplyDocuments:output_type -> portcullis.v1.ApplyDocumentsResponse
-	39, // 61: portcullis.v1.PolicyService.PreviewPolicy:output_type -> portcullis.v1.PreviewPolicyResponse
-	46, // [46:62] is the sub-list for method output_type
-	30, // [30:46] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	5,  // 12: portcullis.v1.ListPoliciesResponse.policies:type_name -> portcullis.v1.Policy
+	20, // 13: portcullis.v1.ListPolicyRevisionsResponse.revisions:type_name -> portcullis.v1.PolicyRevision
+	44, // 14: portcullis.v1.PolicyRevision.time:type_name -> google.protobuf.Timestamp
+	5,  // 15: portcullis.v1.GetPolicyOverviewResponse.ending:type_name -> portcullis.v1.Policy
+	23, // 16: portcullis.v1.GetPolicyOverviewResponse.expiring:type_name -> portcullis.v1.Exemption
+	43, // 17: portcullis.v1.Exemption.spec:type_name -> google.protobuf.Struct
+	44, // 18: portcullis.v1.Exemption.expire_time:type_name -> google.protobuf.Timestamp
+	44, // 19: portcullis.v1.Exemption.create_time:type_name -> google.protobuf.Timestamp
+	44, // 20: portcullis.v1.Exemption.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 21: portcullis.v1.Exemption.state:type_name -> portcullis.v1.ExemptionState
+	23, // 22: portcullis.v1.CreateExemptionResponse.exemption:type_name -> portcullis.v1.Exemption
+	23, // 23: portcullis.v1.UpdateExemptionResponse.exemption:type_name -> portcullis.v1.Exemption
+	23, // 24: portcullis.v1.GetExemptionResponse.exemption:type_name -> portcullis.v1.Exemption
+	1,  // 25: portcullis.v1.ListExemptionsRequest.states:type_name -> portcullis.v1.ExemptionState
+	23, // 26: portcullis.v1.ListExemptionsResponse.exemptions:type_name -> portcullis.v1.Exemption
+	38, // 27: portcullis.v1.ApplyDocumentsResponse.applied:type_name -> portcullis.v1.AppliedDocument
+	2,  // 28: portcullis.v1.AppliedDocument.change:type_name -> portcullis.v1.AppliedDocument.Change
+	41, // 29: portcullis.v1.PreviewPolicyResponse.images:type_name -> portcullis.v1.PreviewedImage
+	42, // 30: portcullis.v1.PreviewPolicyResponse.starts:type_name -> portcullis.v1.PreviewedStart
+	45, // 31: portcullis.v1.PreviewedImage.action:type_name -> portcullis.v1.Action
+	44, // 32: portcullis.v1.PreviewedStart.last_time:type_name -> google.protobuf.Timestamp
+	45, // 33: portcullis.v1.PreviewedStart.action:type_name -> portcullis.v1.Action
+	6,  // 34: portcullis.v1.PolicyService.CreatePolicy:input_type -> portcullis.v1.CreatePolicyRequest
+	8,  // 35: portcullis.v1.PolicyService.UpdatePolicy:input_type -> portcullis.v1.UpdatePolicyRequest
+	10, // 36: portcullis.v1.PolicyService.SetPolicyEnabled:input_type -> portcullis.v1.SetPolicyEnabledRequest
+	12, // 37: portcullis.v1.PolicyService.DeletePolicy:input_type -> portcullis.v1.DeletePolicyRequest
+	14, // 38: portcullis.v1.PolicyService.GetPolicy:input_type -> portcullis.v1.GetPolicyRequest
+	16, // 39: portcullis.v1.PolicyService.ListPolicies:input_type -> portcullis.v1.ListPoliciesRequest
+	18, // 40: portcullis.v1.PolicyService.ListPolicyRevisions:input_type -> portcullis.v1.ListPolicyRevisionsRequest
+	21, // 41: portcullis.v1.PolicyService.GetPolicyOverview:input_type -> portcullis.v1.GetPolicyOverviewRequest
+	24, // 42: portcullis.v1.PolicyService.CreateExemption:input_type -> portcullis.v1.CreateExemptionRequest
+	26, // 43: portcullis.v1.PolicyService.UpdateExemption:input_type -> portcullis.v1.UpdateExemptionRequest
+	28, // 44: portcullis.v1.PolicyService.DeleteExemption:input_type -> portcullis.v1.DeleteExemptionRequest
+	30, // 45: portcullis.v1.PolicyService.GetExemption:input_type -> portcullis.v1.GetExemptionRequest
+	32, // 46: portcullis.v1.PolicyService.ListExemptions:input_type -> portcullis.v1.ListExemptionsRequest
+	34, // 47: portcullis.v1.PolicyService.ExportDocuments:input_type -> portcullis.v1.ExportDocumentsRequest
+	36, // 48: portcullis.v1.PolicyService.ApplyDocuments:input_type -> portcullis.v1.ApplyDocumentsRequest
+	39, // 49: portcullis.v1.PolicyService.PreviewPolicy:input_type -> portcullis.v1.PreviewPolicyRequest
+	7,  // 50: portcullis.v1.PolicyService.CreatePolicy:output_type -> portcullis.v1.CreatePolicyResponse
+	9,  // 51: portcullis.v1.PolicyService.UpdatePolicy:output_type -> portcullis.v1.UpdatePolicyResponse
+	11, // 52: portcullis.v1.PolicyService.SetPolicyEnabled:output_type -> portcullis.v1.SetPolicyEnabledResponse
+	13, // 53: portcullis.v1.PolicyService.DeletePolicy:output_type -> portcullis.v1.DeletePolicyResponse
+	15, // 54: portcullis.v1.PolicyService.GetPolicy:output_type -> portcullis.v1.GetPolicyResponse
+	17, // 55: portcullis.v1.PolicyService.ListPolicies:output_type -> portcullis.v1.ListPoliciesResponse
+	19, // 56: portcullis.v1.PolicyService.ListPolicyRevisions:output_type -> portcullis.v1.ListPolicyRevisionsResponse
+	22, // 57: portcullis.v1.PolicyService.GetPolicyOverview:output_type -> portcullis.v1.GetPolicyOverviewResponse
+	25, // 58: portcullis.v1.PolicyService.CreateExemption:output_type -> portcullis.v1.CreateExemptionResponse
+	27, // 59: portcullis.v1.PolicyService.UpdateExemption:output_type -> portcullis.v1.UpdateExemptionResponse
+	29, // 60: portcullis.v1.PolicyService.DeleteExemption:output_type -> portcullis.v1.DeleteExemptionResponse
+	31, // 61: portcullis.v1.PolicyService.GetExemption:output_type -> portcullis.v1.GetExemptionResponse
+	33, // 62: portcullis.v1.PolicyService.ListExemptions:output_type -> portcullis.v1.ListExemptionsResponse
+	35, // 63: portcullis.v1.PolicyService.ExportDocuments:output_type -> portcullis.v1.ExportDocumentsResponse
+	37, // 64: portcullis.v1.PolicyService.ApplyDocuments:output_type -> portcullis.v1.ApplyDocumentsResponse
+	40, // 65: portcullis.v1.PolicyService.PreviewPolicy:output_type -> portcullis.v1.PreviewPolicyResponse
+	50, // [50:66] is the sub-list for method output_type
+	34, // [34:50] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_portcullis_v1_policies_proto_init() }
@@ -2829,12 +2967,13 @@ func file_portcullis_v1_policies_proto_init() {
 	if File_portcullis_v1_policies_proto != nil {
 		return
 	}
+	file_portcullis_v1_events_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_portcullis_v1_policies_proto_rawDesc), len(file_portcullis_v1_policies_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -20,7 +20,7 @@ function Themed() {
   const { dark } = useAppearance()
   const { language } = useText()
   return (
-    <ConfigProvider theme={themeOf(dark)} locale={language === 'zh' ? chinese : english}>
+    <ConfigProvider theme={themeOf(dark)} locale={language === 'zh' ? chinese : english} button={{ autoInsertSpace: false }}>
       <AntApp>
         <RouterProvider router={router} />
       </AntApp>

@@ -1,4 +1,4 @@
-import { AlertOutlined, DashboardOutlined, FileSearchOutlined, SafetyOutlined, UserOutlined } from '@ant-design/icons'
+import { AlertOutlined, BellOutlined, ClusterOutlined, ContainerOutlined, DashboardOutlined, FileProtectOutlined, FileSearchOutlined, SafetyOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons'
 import type { ReactNode } from 'react'
 import type { RouteObject } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
@@ -44,6 +44,57 @@ export const pages: Page[] = [
       { path: 'events', lazy: async () => ({ Component: (await import('../events/EventsPage')).EventsPage }) },
       { path: 'events/:id', lazy: async () => ({ Component: (await import('../events/EventPage')).EventPage }) },
     ],
+  },
+  {
+    path: '/images',
+    title: 'app.images',
+    icon: <ContainerOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'images', lazy: async () => ({ Component: (await import('../images/ImagesPage')).ImagesPage }) },
+      { path: 'images/:id', lazy: async () => ({ Component: (await import('../images/ImagePage')).ImagePage }) },
+    ],
+  },
+  {
+    path: '/nodes',
+    title: 'app.nodes',
+    icon: <ClusterOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'nodes', lazy: async () => ({ Component: (await import('../nodes/NodesPage')).NodesPage }) },
+      { path: 'nodes/join', lazy: async () => ({ Component: (await import('../nodes/JoinPage')).JoinPage }) },
+      { path: 'nodes/:id', lazy: async () => ({ Component: (await import('../nodes/NodePage')).NodePage }) },
+    ],
+  },
+  {
+    path: '/exemptions',
+    title: 'app.exemptions',
+    icon: <FileProtectOutlined />,
+    least: Role.VIEWER,
+    routes: [
+      { path: 'exemptions', lazy: async () => ({ Component: (await import('../exemptions/ExemptionsPage')).ExemptionsPage }) },
+      { path: 'exemptions/new', lazy: async () => ({ Component: (await import('../exemptions/NewExemptionPage')).NewExemptionPage }) },
+      { path: 'exemptions/:name', lazy: async () => ({ Component: (await import('../exemptions/ExemptionPage')).ExemptionPage }) },
+      { path: 'exemptions/:name/edit', lazy: async () => ({ Component: (await import('../exemptions/EditExemptionPage')).EditExemptionPage }) },
+    ],
+  },
+  {
+    path: '/notifications',
+    title: 'app.notifications',
+    icon: <BellOutlined />,
+    least: Role.ADMIN,
+    routes: [
+      { path: 'notifications', lazy: async () => ({ Component: (await import('../notifications/NotificationsPage')).NotificationsPage }) },
+      { path: 'notifications/new', lazy: async () => ({ Component: (await import('../notifications/ChannelPage')).NewChannelPage }) },
+      { path: 'notifications/:name', lazy: async () => ({ Component: (await import('../notifications/ChannelPage')).ChannelPage }) },
+    ],
+  },
+  {
+    path: '/users',
+    title: 'app.users',
+    icon: <TeamOutlined />,
+    least: Role.ADMIN,
+    routes: [{ path: 'users', lazy: async () => ({ Component: (await import('../users/UsersPage')).UsersPage }) }],
   },
   {
     path: '/audit',

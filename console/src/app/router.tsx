@@ -1,6 +1,5 @@
 import { Alert, Button } from 'antd'
 import { createBrowserRouter, Outlet } from 'react-router'
-import { LoggedIn } from '../session/LoggedIn'
 import { SessionGate } from '../session/SessionGate'
 import { Loading, Nothing } from '../shared/states'
 import { useText } from '../text'
@@ -30,7 +29,7 @@ function Root() {
 }
 
 export const router = createBrowserRouter([
-  { path: '/logged-in', Component: LoggedIn },
+  { path: '/logged-in', HydrateFallback: Loading, lazy: async () => ({ Component: (await import('../session/LoggedIn')).LoggedIn }) },
   {
     path: '/',
     Component: Root,

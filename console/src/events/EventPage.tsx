@@ -14,29 +14,30 @@ import { ActionTag } from './ActionTag'
 function Facts({ event }: { event: Event }) {
   const { t, word, locale } = useText()
   const time = useTime()
-  const rows: [TextKey, ReactNode][] = [
-    ['events.action', <ActionTag key="action" action={event.action} />],
-    ['events.type', word('template', event.template)],
-    ['events.policy', event.policy ? <Link to={`/policies/${encodeURIComponent(event.policy)}`}>{event.policy}</Link> : t('events.noPolicy')],
-    ['events.enforceAt', event.enforceAt && time(event.enforceAt)],
-    ['events.severity', event.severity && <SeverityTag severity={event.severity} />],
-    ['events.image', event.image],
-    ['events.imageID', event.imageId && <code>{event.imageId}</code>],
-    ['events.registry', event.registry],
-    ['events.namespace', event.namespace],
-    ['events.pod', event.pod],
-    ['events.podAddress', event.podAddress],
-    ['events.container', event.container],
-    ['events.node', event.node],
-    ['events.nodeAddresses', event.nodeAddresses.join(', ')],
-    ['events.cluster', event.cluster],
-    ['events.operation', event.operation],
-    ['events.bundle', event.bundleRevision],
-    ['events.first', time(event.firstTime)],
-    ['events.last', time(event.lastTime)],
-    ['events.count', event.count.toLocaleString(locale)],
+  const row = (label: TextKey, shows: ReactNode) => ({ label, shows })
+  const rows = [
+    row('events.action', <ActionTag action={event.action} />),
+    row('events.type', word('template', event.template)),
+    row('events.policy', event.policy ? <Link to={`/policies/${encodeURIComponent(event.policy)}`}>{event.policy}</Link> : t('events.noPolicy')),
+    row('events.enforceAt', event.enforceAt && time(event.enforceAt)),
+    row('events.severity', event.severity && <SeverityTag severity={event.severity} />),
+    row('events.image', event.image),
+    row('events.imageID', event.imageId && <code>{event.imageId}</code>),
+    row('events.registry', event.registry),
+    row('events.namespace', event.namespace),
+    row('events.pod', event.pod),
+    row('events.podAddress', event.podAddress),
+    row('events.container', event.container),
+    row('events.node', event.node),
+    row('events.nodeAddresses', event.nodeAddresses.join(', ')),
+    row('events.cluster', event.cluster),
+    row('events.operation', event.operation),
+    row('events.bundle', event.bundleRevision),
+    row('events.first', time(event.firstTime)),
+    row('events.last', time(event.lastTime)),
+    row('events.count', event.count.toLocaleString(locale)),
   ]
-  const items = rows.filter(([, children]) => children).map(([key, children]) => ({ key, label: t(key), children }))
+  const items = rows.filter(({ shows }) => shows).map(({ label, shows }) => ({ key: label, label: t(label), children: shows }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere' } }} />
 }
 

@@ -71,7 +71,7 @@ function ImagesCard() {
       <Answer of={useImageOverview()}>
         {({ scanned, risky, unscanned }) => (
           <Figures>
-            <Figure label={t('overview.scanned')} value={scanned} to="/images?scan=scanned" />
+            <Figure label={t('overview.scanned')} value={scanned} to="/images?scan=scanned&scan=partial" />
             <Figure label={t('overview.risky')} value={risky} to="/images?severity=Critical&severity=High" tone="danger" />
             <Figure label={t('overview.unscanned')} value={unscanned} to="/images?scan=unscanned" tone="warning" />
           </Figures>

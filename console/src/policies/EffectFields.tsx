@@ -2,7 +2,7 @@ import { InputNumber, Radio } from 'antd'
 import { useId, useState } from 'react'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
-import { Field, useEditor } from './fields'
+import { Field, useEditor } from '../documents/fields'
 
 const effect = ['spec', 'effect']
 const day = 24 * 60 * 60 * 1000
@@ -26,7 +26,7 @@ export function EffectFields() {
         <Radio.Group aria-label={t('policies.effect')} vertical options={options} value={mode} onChange={({ target }) => set(effect, target.value === 'Observe' ? { mode: 'Observe', days: 7 } : { mode: 'Immediate' })} />
       </Field>
       {mode === 'Observe' && (
-        <Field label={t('policies.days')} hint={blocksAt} id={id}>
+        <Field path={[...effect, 'days']} label={t('policies.days')} hint={blocksAt} id={id}>
           <InputNumber id={id} min={1} max={365} precision={0} value={typeof days === 'number' ? days : null} onChange={(value) => value && set([...effect, 'days'], value)} />
         </Field>
       )}

@@ -1,19 +1,17 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { Alert, App, Button, Card, Col, Row } from 'antd'
+import { useQuery } from '@tanstack/react-query'
+import { Alert, Button, Card, Col, Row } from 'antd'
 import { useState } from 'react'
-import { Link, useNavigate } from 'react-router'
+import { Link } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
 import { central } from '../central'
-import { problemsOf } from '../shared/errors'
+import { CreateDocument } from '../documents/CreateDocument'
 import { PageHead } from '../shared/PageHead'
-import { Failure, Needs } from '../shared/states'
-import { useLeaveGuard } from '../shared/useLeaveGuard'
+import { Needs } from '../shared/states'
 import { useText } from '../text'
-import { starters } from './draft'
 import { policyURL } from './links'
-import { PolicyForm } from './PolicyForm'
+import { PolicyFields } from './PolicyFields'
 import { PreviewButton } from './PreviewButton'
-import { useDraft } from './useDraft'
+import { starters } from './starters'
 import type { Template } from './vocabulary'
 
 // usePrivilegedPolicy finds the one policy against privileged starts that there may be.
@@ -37,8 +35,8 @@ function TemplateChoice({ onChosen }: { onChosen: (template: Template) => void }
               {template === 'PrivilegedStart' && privileged ? (
                 <Alert type="info" showIcon title={<Link to={policyURL(privileged) + '/edit'}>{t('policies.privilegedExists', { name: privileged })}</Link>} />
               ) : (
-                <Button type="primary" aria-label={`${t('policies.create')}: ${word('template', template)}`} onClick={() => onChosen(template)}>
-                  {t('policies.create')}
+                <Button type="primary" aria-label={`${t('shared.create')}: ${word('template', template)}`} onClick={() => onChosen(template)}>
+                  {t('shared.create')}
                 </Button>
               )}
             </Card>
@@ -51,31 +49,17 @@ function TemplateChoice({ onChosen }: { onChosen: (template: Template) => void }
 
 function Creation({ template }: { template: Template }) {
   const { t } = useText()
-  const { message } = App.useApp()
-  const navigate = useNavigate()
-  const queries = useQueryClient()
-  const editor = useDraft(starters[template])
-  const leave = useLeaveGuard(editor.changed)
-  const create = useMutation({
-    mutationFn: () => central.policies.createPolicy({ document: editor.draft.text }),
-    onSuccess: ({ policy }) => {
-      void message.success(t('policies.created'))
-      void queries.invalidateQueries({ queryKey: ['policies'] })
-      leave.freely(() => navigate(policyURL(policy!.name)))
-    },
-  })
   return (
-    <>
-      <PageHead title={t('policies.new')}>
-        <PreviewButton document={editor.draft.text} disabled={editor.broken} />
-        <Button type="primary" disabled={editor.broken} loading={create.isPending} onClick={() => create.mutate()}>
-          {t('policies.create')}
-        </Button>
-      </PageHead>
-      {create.isError && <Failure error={create.error} />}
-      <PolicyForm editor={editor} fixedName={false} problems={problemsOf(create.error)} />
-      {leave.dialog}
-    </>
+    <CreateDocument
+      title={t('policies.new')}
+      created={t('policies.created')}
+      initial={starters[template]}
+      queryKey="policies"
+      create={async (document) => policyURL((await central.policies.createPolicy({ document })).policy!.name)}
+      tools={(editor) => <PreviewButton document={editor.draft.text} disabled={editor.broken} />}
+    >
+      {() => <PolicyFields fixedName={false} />}
+    </CreateDocument>
   )
 }
 

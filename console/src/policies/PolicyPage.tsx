@@ -1,14 +1,14 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { App, Button, Card, Collapse, Descriptions } from 'antd'
+import { useQuery } from '@tanstack/react-query'
+import { Button, Card, Collapse, Descriptions } from 'antd'
 import { Link, useNavigate, useParams } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
 import type { Policy, PolicyRevision } from '../api/portcullis/v1/policies_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
 import { actorName } from '../shared/actors'
-import { describe } from '../shared/errors'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
+import { RemoveButton } from '../shared/RemoveButton'
 import { Answer } from '../shared/states'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
@@ -16,35 +16,6 @@ import { Diff } from '../shared/Diff'
 import { EnabledSwitch } from './EnabledSwitch'
 import { policyURL } from './links'
 import { StateTag } from './StateTag'
-
-function DeleteButton({ name, revision }: Policy) {
-  const { t } = useText()
-  const { modal, message } = App.useApp()
-  const navigate = useNavigate()
-  const queries = useQueryClient()
-  const remove = useMutation({
-    mutationFn: () => central.policies.deletePolicy({ name, revision }),
-    onSuccess: () => {
-      void queries.invalidateQueries({ queryKey: ['policies'] })
-      void navigate('/policies')
-    },
-    onError: (error) => void message.error(describe(error, t)),
-  })
-  const ask = () =>
-    modal.confirm({
-      title: t('policies.deleteAsk', { name }),
-      content: t('policies.deleteHint'),
-      okText: t('shared.delete'),
-      okButtonProps: { danger: true },
-      cancelText: t('shared.cancel'),
-      onOk: () => remove.mutate(),
-    })
-  return (
-    <Button danger loading={remove.isPending} onClick={ask}>
-      {t('shared.delete')}
-    </Button>
-  )
-}
 
 function Facts({ policy }: { policy: Policy }) {
   const { t, word } = useText()
@@ -97,14 +68,21 @@ export function PolicyPage() {
                 <Button type="primary" onClick={() => void navigate(policyURL(name) + '/edit')}>
                   {t('shared.edit')}
                 </Button>
-                <DeleteButton {...policy!} />
+                <RemoveButton
+                  name={name}
+                  ask={t('policies.deleteAsk', { name })}
+                  hint={t('policies.deleteHint')}
+                  queryKey="policies"
+                  remove={() => central.policies.deletePolicy({ name, revision: policy!.revision })}
+                  onRemoved={() => void navigate('/policies')}
+                />
               </>
             )}
           </PageHead>
           <Card style={{ marginBottom: 16 }}>
             <Facts policy={policy!} />
           </Card>
-          <Card title={t('policies.document')} style={{ marginBottom: 16 }}>
+          <Card title={t('documents.document')} style={{ marginBottom: 16 }}>
             <pre style={{ margin: 0, overflow: 'auto' }}>{policy!.document}</pre>
           </Card>
           <History name={name} />

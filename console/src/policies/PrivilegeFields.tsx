@@ -1,6 +1,6 @@
 import { Radio, Tag, Tooltip, Tree, Typography } from 'antd'
 import { useText } from '../text'
-import { Field, useEditor } from './fields'
+import { Field, useEditor } from '../documents/fields'
 import { expand, toggle } from './parameters'
 import { vocabulary } from './vocabulary'
 
@@ -27,8 +27,8 @@ function ParameterTree() {
               <Tag>{t('policies.byName')}</Tag>
             </Tooltip>
           )}
-          <Typography.Text type="secondary" lang="en">
-            {leaf.risk}
+          <Typography.Text type="secondary">
+            {word('risk', leaf.name)}
           </Typography.Text>
         </>
       ),

@@ -1,6 +1,6 @@
 import { Radio, Typography } from 'antd'
 import { useText } from '../text'
-import { ChoiceField, Field, ListField, Section, useEditor } from './fields'
+import { ChoiceField, Field, ListField, Section, useEditor } from '../documents/fields'
 import { VulnerabilityFields } from './VulnerabilityFields'
 import { vocabulary } from './vocabulary'
 

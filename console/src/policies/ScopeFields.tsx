@@ -1,40 +1,9 @@
-import { useQuery } from '@tanstack/react-query'
-import { Radio, Select } from 'antd'
-import { useDeferredValue, useId, useState } from 'react'
-import { ScanState } from '../api/portcullis/v1/images_pb'
-import { central } from '../central'
+import { Radio } from 'antd'
+import { Field, ListField, useEditor } from '../documents/fields'
+import { ImagesField } from '../documents/ImagesField'
 import { useText } from '../text'
-import { Field, ListField, useEditor } from './fields'
 
 const images = ['spec', 'scope', 'images']
-
-// ImagePicker offers scanned images while one types, and takes patterns as they are.
-function ImagePicker() {
-  const { t } = useText()
-  const { list, set } = useEditor()
-  const id = useId()
-  const [typed, setTyped] = useState('')
-  const search = useDeferredValue(typed)
-  const found = useQuery({
-    queryKey: ['images', 'pick', search],
-    queryFn: () => central.images.listImages({ search, scanStates: [ScanState.SCANNED, ScanState.PARTIAL], pageSize: 20 }),
-    enabled: search.length > 1,
-  })
-  const names = new Set(found.data?.images.flatMap((image) => (image.tags.length > 0 ? image.tags : [image.id])))
-  return (
-    <Field label={t('policies.select')} hint={t('policies.selectHint')} id={id}>
-      <Select
-        id={id}
-        mode="tags"
-        showSearch={{ onSearch: setTyped }}
-        tokenSeparators={[' ', ',', '\n']}
-        value={list([...images, 'select'])}
-        options={[...names].map((name) => ({ value: name, label: name }))}
-        onChange={(chosen: string[]) => set([...images, 'select'], chosen)}
-      />
-    </Field>
-  )
-}
 
 export function ScopeFields() {
   const { t } = useText()
@@ -55,7 +24,7 @@ export function ScopeFields() {
           onChange={({ target }) => choose(target.value)}
         />
       </Field>
-      {!all && <ImagePicker />}
+      {!all && <ImagesField path={[...images, 'select']} label={t('policies.select')} />}
       <ListField path={[...images, 'exclude']} label={t('policies.exclude')} />
       <ListField path={['spec', 'scope', 'namespaces', 'select']} label={t('policies.namespaces')} hint={t('policies.patternHint')} />
       <ListField path={['spec', 'scope', 'clusters', 'select']} label={t('policies.clusters')} hint={t('policies.patternHint')} />

@@ -3,6 +3,7 @@ import { ChangePasswordForm } from '../session/ChangePasswordForm'
 import { useSession } from '../session/session'
 import { PageHead } from '../shared/PageHead'
 import { useTime } from '../shared/time'
+import { Tokens } from '../tokens/Tokens'
 import { useText } from '../text'
 
 export function ProfilePage() {
@@ -21,9 +22,10 @@ export function ProfilePage() {
       <Card style={{ marginBottom: 16 }}>
         <Descriptions column={{ xs: 1, md: 3 }} items={items} />
       </Card>
-      <Card title={t('session.change')} style={{ maxWidth: 520 }}>
+      <Card title={t('session.change')} style={{ maxWidth: 520, marginBottom: 16 }}>
         {user.external ? t('profile.external') : <ChangePasswordForm name={user.name} onChanged={() => void message.success(t('profile.changed'))} />}
       </Card>
+      <Tokens />
     </>
   )
 }

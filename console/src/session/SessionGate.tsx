@@ -1,12 +1,14 @@
 import { Code, ConnectError } from '@connectrpc/connect'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { type ReactNode, useEffect, useState } from 'react'
+import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react'
 import { central, onExpired } from '../central'
 import { Failure, Loading } from '../shared/states'
-import { ChangePasswordPage } from './ChangePasswordPage'
-import { ExpiredDialog } from './ExpiredDialog'
-import { LoginPage } from './LoginPage'
 import { SessionContext } from './session'
+
+// Who is logged in does not load these.
+const LoginPage = lazy(async () => ({ default: (await import('./LoginPage')).LoginPage }))
+const ChangePasswordPage = lazy(async () => ({ default: (await import('./ChangePasswordPage')).ChangePasswordPage }))
+const ExpiredDialog = lazy(async () => ({ default: (await import('./ExpiredDialog')).ExpiredDialog }))
 
 async function getSession() {
   try {
@@ -29,9 +31,21 @@ export function SessionGate({ children }: { children: ReactNode }) {
 
   if (query.isPending) return <Loading />
   if (query.isError) return <Failure error={query.error} retry={again} />
-  if (!query.data?.user) return <LoginPage onLogin={again} />
+  if (!query.data?.user) {
+    return (
+      <Suspense fallback={<Loading />}>
+        <LoginPage onLogin={again} />
+      </Suspense>
+    )
+  }
   const user = query.data.user
-  if (user.mustChangePassword) return <ChangePasswordPage name={user.name} onChanged={again} />
+  if (user.mustChangePassword) {
+    return (
+      <Suspense fallback={<Loading />}>
+        <ChangePasswordPage name={user.name} onChanged={again} />
+      </Suspense>
+    )
+  }
 
   const logout = async () => {
     await central.sessions.logout({})
@@ -45,7 +59,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   return (
     <SessionContext value={{ user, version: query.data.version, may: (least) => user.role >= least, logout }}>
       {children}
-      {expired && <ExpiredDialog name={user.name} onLogin={renewed} />}
+      <Suspense>{expired && <ExpiredDialog name={user.name} onLogin={renewed} />}</Suspense>
     </SessionContext>
   )
 }

@@ -9,6 +9,13 @@ export function problemsOf(error: unknown): FieldProblem[] {
     .flatMap((detail) => detail.problems)
 }
 
+// problemsAt returns what is wrong with a field or what is below it; undefined is nothing.
+export function problemsAt(problems: FieldProblem[], path: readonly (string | number)[]): string[] | undefined {
+  const field = path.reduce<string>((above, key) => (typeof key === 'number' ? `${above}[${key}]` : above ? `${above}.${key}` : key), '')
+  const found = problems.filter((problem) => problem.field === field || problem.field.startsWith(field + '.') || problem.field.startsWith(field + '['))
+  return found.length > 0 ? found.map((problem) => problem.message) : undefined
+}
+
 // describe says an error in the reader's language where its code says enough; what central says of a
 // request that is wrong is shown as it is.
 export function describe(error: unknown, t: Translate): string {

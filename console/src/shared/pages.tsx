@@ -11,12 +11,12 @@ interface Listed {
 
 // usePages asks for one page of a list at a time, each by the token that came with the one before. What
 // key holds besides the page begins the list anew.
-export function usePages<Answer extends Listed>(key: readonly unknown[], load: (pageToken: string) => Promise<Answer>) {
+export function usePages<Answer extends Listed>(key: readonly unknown[], load: (pageToken: string) => Promise<Answer>, refetchInterval?: number) {
   const list = JSON.stringify(key)
   const [position, setPosition] = useState<{ list: string; tokens: string[] }>({ list, tokens: [] })
   const tokens = position.list === list ? position.tokens : []
   const token = tokens.at(-1) ?? ''
-  const query = useQuery({ queryKey: [...key, token], queryFn: () => load(token), placeholderData: keepPreviousData })
+  const query = useQuery({ queryKey: [...key, token], queryFn: () => load(token), placeholderData: keepPreviousData, refetchInterval })
   const go = (next: string[]) => setPosition({ list, tokens: next })
   const next = query.data?.nextPageToken
   return {

@@ -10,6 +10,8 @@ export function useLeaveGuard(changed: boolean) {
   const blocker = useBlocker(({ currentLocation, nextLocation }) => changed && !free.current && currentLocation.pathname !== nextLocation.pathname)
   useEffect(() => {
     if (!changed) return
+    // If the session ends, the dialog is there, even if an upgrade has replaced the files since.
+    void import('../session/ExpiredDialog')
     const ask = (event: BeforeUnloadEvent) => event.preventDefault()
     window.addEventListener('beforeunload', ask)
     return () => window.removeEventListener('beforeunload', ask)

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseSync } from 'oxc-parser'
+import { parseSync } from 'vite'
 import { expect, test } from 'vitest'
 import { vocabulary } from '../policies/vocabulary'
 import { catalogue } from './catalogue'
@@ -57,6 +57,11 @@ test('a word of policies has no name', () => {
     ...vocabulary.parameterClasses.map((name) => `parameters.${name}`),
   ].filter((key) => !(key in words))
   expect(missing).toEqual([])
+})
+
+test('what a privilege lets a container do is said differently than by package policy', () => {
+  const told = Object.fromEntries(Object.entries(words).filter(([key]) => key.startsWith('risk.')).map(([key, [english]]) => [key, english]))
+  expect(told).toEqual(Object.fromEntries(vocabulary.parameters.map(({ name, risk }) => [`risk.${name}`, risk])))
 })
 
 interface Node {

@@ -1,3 +1,4 @@
+import { riskWords } from '../policies/words'
 import type { Texts } from './texts'
 
 // words names the identifiers of the API, which stay as they are in documents and URLs.
@@ -69,6 +70,8 @@ export const words = {
   'parameters.system': ['System', '系统操作'],
   'parameters.network': ['Network', '网络操作'],
   'parameters.high-risk': ['High risk: direct escape', '高危权限：可直接逃逸'],
+
+  ...riskWords,
 
   'template.RiskyImage': ['Risky image', '风险镜像拦截'],
   'template.PrivilegedStart': ['Privileged start', '特权镜像拦截'],

@@ -25,7 +25,7 @@ import (
 // and the whole daemon, each a process of its own as on a node. One iteration is one round of all in
 // turn; the figures are medians of the rounds, and only their ratios mean something on another machine.
 //
-//	make build && go test -run '^$' -bench SideBySide -benchtime 15x ./proxy/wire/wiretest
+//	make build && go test -run '^$' -bench SideBySide -benchtime 75x ./proxy/wire/wiretest
 func BenchmarkSideBySide(b *testing.B) {
 	dir := b.TempDir()
 	runtime := start(b, "runtime", filepath.Join(dir, "r.sock"))
@@ -99,10 +99,10 @@ var answers = map[string][]byte{
 }
 
 var loads = []load{
-	{1500, []call{{"Version", "/runtime.v1.RuntimeService/Version", encoded(&cri.VersionRequest{Version: "0.1.0"})}}},
-	{200, []call{{"110 containers", "/runtime.v1.RuntimeService/ListContainers", nil}}},
-	{60, []call{{"1,100 containers", "/runtime.v1.RuntimeService/StreamContainers", nil}}},
-	{700, []call{
+	{300, []call{{"Version", "/runtime.v1.RuntimeService/Version", encoded(&cri.VersionRequest{Version: "0.1.0"})}}},
+	{40, []call{{"110 containers", "/runtime.v1.RuntimeService/ListContainers", nil}}},
+	{12, []call{{"1,100 containers", "/runtime.v1.RuntimeService/StreamContainers", nil}}},
+	{140, []call{
 		{"CreateContainer", wiretest.Guarded, encoded(&cri.CreateContainerRequest{PodSandboxId: "box", Config: &cri.ContainerConfig{
 			Image: &cri.ImageSpec{Image: image}, Annotations: map[string]string{"example.com/annotation": strings.Repeat("x", 8000)},
 		}})},

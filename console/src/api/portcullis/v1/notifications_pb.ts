@@ -82,7 +82,7 @@ export type Channel = Message<"portcullis.v1.Channel"> & {
   timeZone: string;
 
   /**
-   * Grows by one with every change.
+   * Grows by one with every change. PutChannel wants the one that is in force, and 0 for a new channel.
    *
    * @generated from field: int64 revision = 10;
    */
@@ -111,6 +111,8 @@ export const ChannelSchema: GenMessage<Channel> = /*@__PURE__*/
  */
 export type Webhook = Message<"portcullis.v1.Webhook"> & {
   /**
+   * Without user and password.
+   *
    * @generated from field: string url = 1;
    */
   url: string;
@@ -135,7 +137,7 @@ export const WebhookSchema: GenMessage<Webhook> = /*@__PURE__*/
  */
 export type Syslog = Message<"portcullis.v1.Syslog"> & {
   /**
-   * host:port
+   * Such as syslog.example.com:6514.
    *
    * @generated from field: string address = 1;
    */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { at, edit, list, readDraft, starters } from './draft'
+import { starters } from '../policies/starters'
+import { at, edit, list, readDraft } from './draft'
 
 const text = `# reviewed by the shop team
 apiVersion: portcullis/v1

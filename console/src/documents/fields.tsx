@@ -1,24 +1,37 @@
 import { Flex, Form, Input, Select, Switch, Typography } from 'antd'
 import { createContext, type ReactNode, use, useId } from 'react'
+import type { FieldProblem } from '../api/portcullis/v1/policies_pb'
+import { problemsAt } from '../shared/errors'
 import { useText } from '../text'
 import type { Path } from './draft'
 import type { Editor } from './useDraft'
 
 // The form's fields each show and edit one place of the draft.
 
-const EditorContext = createContext<Editor | undefined>(undefined)
+const EditorContext = createContext<(Editor & { problems: FieldProblem[] }) | undefined>(undefined)
 
 export const EditorProvider = EditorContext.Provider
 
 export function useEditor() {
   const editor = use(EditorContext)
-  if (!editor) throw new Error('a field outside PolicyForm')
+  if (!editor) throw new Error('a field outside DocumentForm')
   return editor
 }
 
-export function Field({ label, hint, id, children }: { label: string; hint?: string; id?: string; children: ReactNode }) {
+interface FieldProps {
+  // Where in the document; what central finds wrong there is shown.
+  path?: Path
+  label: string
+  hint?: string
+  id?: string
+  children: ReactNode
+}
+
+export function Field({ path, label, hint, id, children }: FieldProps) {
+  const { problems } = useEditor()
+  const wrong = path && problemsAt(problems, path)
   return (
-    <Form.Item label={label} htmlFor={id} extra={hint} style={{ marginBottom: 16 }}>
+    <Form.Item label={label} htmlFor={id} extra={hint} help={wrong?.join(' ')} validateStatus={wrong && 'error'} style={{ marginBottom: 16 }}>
       {children}
     </Form.Item>
   )
@@ -26,7 +39,16 @@ export function Field({ label, hint, id, children }: { label: string; hint?: str
 
 const characters = (text: string) => [...text].length
 
-export function TextField({ path, label, max, area, disabled }: { path: Path; label: string; max: number; area?: boolean; disabled?: boolean }) {
+interface TextProps {
+  path: Path
+  label: string
+  hint?: string
+  max?: number
+  area?: boolean
+  disabled?: boolean
+}
+
+export function TextField({ path, label, hint, max, area, disabled }: TextProps) {
   const { get, set } = useEditor()
   const id = useId()
   const value = get(path)
@@ -34,11 +56,11 @@ export function TextField({ path, label, max, area, disabled }: { path: Path; la
     id,
     disabled,
     value: typeof value === 'string' ? value : '',
-    count: { show: true, max, strategy: characters },
+    count: max ? { show: true, max, strategy: characters } : undefined,
     onChange: ({ target }: { target: { value: string } }) => set(path, target.value || undefined),
   }
   return (
-    <Field label={label} id={id}>
+    <Field path={path} label={label} hint={hint} id={id}>
       {area ? <Input.TextArea autoSize={{ minRows: 2, maxRows: 6 }} {...props} /> : <Input {...props} />}
     </Field>
   )
@@ -59,7 +81,7 @@ export function ChoiceField({ path, label, hint, kind, names }: ChoiceProps) {
   const { word } = useText()
   const id = useId()
   return (
-    <Field label={label} hint={hint} id={id}>
+    <Field path={path} label={label} hint={hint} id={id}>
       <Select
         id={id}
         mode="multiple"
@@ -78,7 +100,7 @@ export function ListField({ path, label, hint, placeholder }: { path: Path; labe
   const { list, set } = useEditor()
   const id = useId()
   return (
-    <Field label={label} hint={hint} id={id}>
+    <Field path={path} label={label} hint={hint} id={id}>
       <Select
         id={id}
         mode="tags"

@@ -1,0 +1,3 @@
+export function exemptionURL(name: string) {
+  return `/exemptions/${encodeURIComponent(name)}`
+}

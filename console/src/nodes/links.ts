@@ -1,0 +1,3 @@
+export function nodeURL(id: string) {
+  return `/nodes/${encodeURIComponent(id)}`
+}
