@@ -31,7 +31,7 @@ PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon po
 BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate console console-lint console-test console-smoke test demo demo-stop format lint unit e2e e2e-kubelet bench bench-central soak fuzz tools packages browser clean
+.PHONY: build generate released console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench bench-central soak fuzz tools packages browser clean
 
 build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -40,6 +40,9 @@ build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central
 generate: $(BUF) $(CONSOLE_MODULES) ## Go and TypeScript code of the API
 	cd api && $(BUF) format -w && $(BUF) generate
 	$(WITH_NODE) cd console && $(BUF) generate ../api -o src/api
+
+released: $(BUF) ## after a release: its API is what later ones must not break
+	cd api && $(BUF) build --exclude-source-info -o released.binpb
 
 console: console/dist/index.html.br ## the console's pages, which portcullis-central embeds
 
@@ -57,10 +60,15 @@ console-lint: $(BUF) $(CONSOLE_MODULES) ## formatting, types and generated code 
 console-test: $(CONSOLE_MODULES) ## the console's unit tests
 	$(WITH_NODE) cd console && npm run --silent test
 
-console-smoke: build browser $(CONSOLE_MODULES) ## the console in a browser, on a real central
-	$(WITH_NODE) cd console && npm run --silent smoke
+console-browser: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## the console in a browser, on a real central with a real node
+	cd e2e && go build -o ../bin/consolelab ./consolelab
+	$(WITH_NODE) cd console && ../bin/consolelab npm run --silent browser
 
-test: format lint unit console-test console-smoke e2e ## everything CI runs, but for e2e-kubelet
+console-pictures: build browser packages $(CONSOLE_MODULES) $(CONTAINERD) ## docs/images: every page in both languages and themes
+	cd e2e && go build -o ../bin/consolelab ./consolelab
+	$(WITH_NODE) cd console && ../bin/consolelab npm run --silent pictures
+
+test: format lint unit console-test console-browser e2e ## everything CI runs, but for e2e-kubelet
 
 demo: build packages $(CONTAINERD) ## the whole system on a real containerd; KEEP=1 leaves it running
 	cd e2e && go build -o ../bin/demo ./demo
@@ -75,7 +83,7 @@ format: ## formatting and module files are as the tools would write them
 	for module in $(MODULES); do (cd $$module && go mod tidy -diff); done
 
 lint: console-lint $(GOLANGCI) $(BUF) ## golangci-lint, the import rules included; the API's definition and code; the console
-	cd api && $(BUF) lint && $(BUF) format -d --exit-code
+	cd api && $(BUF) lint && $(BUF) format -d --exit-code && $(BUF) breaking --against released.binpb
 	@generated=$$(mktemp -d) && trap "rm -rf $$generated" EXIT && cd api && $(BUF) generate -o $$generated && \
 	for file in $$(cd $$generated && find . -name '*.go'); do \
 	  diff -q $$generated/$$file $$file || { echo "run make generate and commit the result"; exit 1; }; \

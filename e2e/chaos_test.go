@@ -72,7 +72,7 @@ func (c *chaos) becomes(name string, container lab.Container, code codes.Code) {
 }
 
 func (c *chaos) random(stream uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(c.seed, stream)) //nolint:gosec // G404: no secret
+	return rand.New(rand.NewPCG(c.seed, stream))
 }
 
 // decide creates a container, removes what could be created, and keeps account of the decision: of an action that
@@ -166,7 +166,7 @@ func (c *chaos) reign(lasts time.Duration, victims ...*victim) {
 	var all sync.WaitGroup
 	failed := make([]error, len(victims))
 	for i, v := range victims {
-		all.Go(func() { failed[i] = v.suffer(ctx, c.random(uint64(100+i))) }) //nolint:gosec // few
+		all.Go(func() { failed[i] = v.suffer(ctx, c.random(uint64(100+i))) })
 	}
 	c.load(ctx)
 	all.Wait()

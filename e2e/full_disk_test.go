@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,6 +32,15 @@ func (c *chaos) complete() {
 	require.Equal(c.t, sum(c.certain), c.counted(c.central))
 }
 
+func (c *chaos) ready(daemon interface {
+	Ready(context.Context) (string, error)
+}, want string) {
+	c.t.Helper()
+	text, err := daemon.Ready(c.ctx)
+	require.NoError(c.t, err)
+	require.Equal(c.t, want, text)
+}
+
 func (c *chaos) says(daemon interface{ Log() string }, text string) {
 	c.t.Helper()
 	require.Eventually(c.t, func() bool { return strings.Contains(daemon.Log(), text) }, patience, 20*time.Millisecond, text)
@@ -52,10 +62,12 @@ func TestAFullDiskOfTheNodeIsSaidAndLosesNothing(t *testing.T) {
 	writable(0)
 	c.says(c, "spool cannot be written; decisions are merged in memory until it can, and would be lost with the process")
 	require.Positive(t, c.metric("portcullis_spool_held_decisions"))
+	c.ready(c, "ok\nbut the spool cannot be written: decisions are held in memory\n")
 	require.NoError(t, c.StateDisk.MakeRoom())
 	writable(1)
 	c.says(c, "spool can be written again")
 	require.Zero(t, c.metric("portcullis_spool_held_decisions"))
+	c.ready(c, "ok\n")
 	c.refuse("after", 20)
 
 	require.NoError(t, c.StateDisk.Fill())
@@ -75,23 +87,31 @@ func TestAFullDiskOfCentralIsSaidAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	c := newChaos(govern(t, startCentral(t, lab.CentralOptions{DataSize: 32 << 20}), lab.PortcullisdOptions{}))
 	c.refuse("before", 20)
+	c.create(numbered(0))
 
 	require.NoError(t, c.central.Data.Fill())
-	accepted := c.createUntilFull()
+	policies := c.createUntilFull(1)
 	c.refuse("full", 50)
 	c.says(c, "decisions could not be delivered; they stay in the spool")
 	c.says(c.central, "there is no space left")
-	text, err := c.central.Ready(c.ctx)
-	t.Log(text, err)
-	c.has(accepted)
-
-	require.NoError(t, c.central.Kill())
-	t.Log(c.central.Start())
+	c.ready(c.central, "ok, but there is no space left for the database, and nothing can be changed\n")
+	c.has(policies)
 	require.NoError(t, c.central.Data.MakeRoom())
-	c.has(accepted)
-	c.create(numbered(accepted))
+	c.create(numbered(policies))
+	require.Eventually(t, func() bool { return c.metric("portcullis_spool_records") == 0 }, patience, 20*time.Millisecond)
+	c.complete()
+
+	require.NoError(t, c.central.Data.Fill())
+	policies = c.createUntilFull(policies + 1)
+	require.NoError(t, c.central.Kill())
+	require.NoError(t, c.central.Start())
+	c.refuse("restarted", 50)
+	c.has(policies)
+	require.NoError(t, c.central.Data.MakeRoom())
+	c.create(numbered(policies))
 	c.lastKill()
 	c.settles()
+	c.has(policies + 1)
 	c.complete()
 }
 
@@ -100,8 +120,8 @@ func numbered(n int) string {
 	return policy(fmt.Sprint("policy ", n), "Immediate", "template: RiskyImage\n  risk: {secrets: {}}")
 }
 
-// createUntilFull creates policies until central has no space for another, and says so.
-func (c *chaos) createUntilFull() (accepted int) {
+// createUntilFull creates policies until central has no space for another, and says so. It returns how many there are.
+func (c *chaos) createUntilFull(accepted int) int {
 	c.t.Helper()
 	for ; ; accepted++ {
 		_, err := c.policies.CreatePolicy(c.ctx, &portcullisv1.CreatePolicyRequest{Document: numbered(accepted)})
@@ -110,7 +130,6 @@ func (c *chaos) createUntilFull() (accepted int) {
 		}
 		require.Equal(c.t, connect.CodeUnavailable, connect.CodeOf(err))
 		require.ErrorContains(c.t, err, "the database cannot be used at the moment: there is no space left for it; try again later")
-		c.t.Logf("%d policies were accepted", accepted)
 		return accepted
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/sirupsen/logrus"
+
+	"portcullis/internal/atomicfile"
 )
 
 // Batch is the oldest decisions that were not delivered, those merged that are the same but for their time.
@@ -320,10 +322,7 @@ func (s *Spool) merge(chosen []*segment) error {
 	for _, m := range into.list() {
 		data = appendFrame(data, frame{whole, m.number, m.encode()})
 	}
-	if err := writeSegment(first.path+".new", data); err != nil {
-		return err
-	}
-	if err := errors.Join(os.Rename(first.path+".new", first.path), syncFolder(s.dir)); err != nil {
+	if err := atomicfile.Write(first.path, data); err != nil {
 		return err
 	}
 	s.replace(chosen, fresh, &segment{path: first.path, first: first.first, last: last.last, size: int64(len(data)), summary: true})

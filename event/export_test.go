@@ -6,23 +6,23 @@ import (
 )
 
 // CopyTo copies the files as they would be left if the process were killed now.
-func (s *Spool) CopyTo(dir string) error {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Spools) CopyTo(dir string) error {
+	s.own.reading.Lock()
+	defer s.own.reading.Unlock()
+	s.own.mu.Lock()
+	defer s.own.mu.Unlock()
 	return os.CopyFS(dir, os.DirFS(s.dir))
 }
 
 // Merge merges until nothing can be gained, without waiting for the background.
-func (s *Spool) Merge() { s.shrink() }
+func (s *Spools) Merge() { s.own.shrink() }
 
 // Recover tries again at once to write what is held.
-func (s *Spool) Recover() { s.recover() }
+func (s *Spools) Recover() { s.own.recover() }
 
-// Segments lists the spool's files.
+// Segments lists the files of the first process' spool in dir.
 func Segments(dir string) []string {
-	list, _ := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	list, _ := filepath.Glob(filepath.Join(dir, "1", "*"+segmentSuffix))
 	return list
 }
 

@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -75,11 +73,8 @@ const (
 	heldRoom = 1 << 20
 )
 
-// OpenSpool takes up the spool in the folder dir, or begins one. It never fails: while the folder cannot
-// be used, decisions are held in memory and the log says why.
-func OpenSpool(dir string, options SpoolOptions) *Spool { return openSpool(dir, nil, options) }
-
-// openSpool is OpenSpool for who may hold the folder's lock already.
+// openSpool takes up the spool in the folder dir, or begins one; lock is the folder's, where it is held
+// already. Like OpenSpools it never fails.
 func openSpool(dir string, lock *os.File, options SpoolOptions) *Spool {
 	if options.Size == 0 {
 		options.Size = 64 << 20
@@ -226,124 +221,6 @@ func (s *Spool) bytes() int64 {
 	return total
 }
 
-// load takes in what an earlier run left. The caller holds mu.
-func (s *Spool) load() error {
-	if s.lock == nil {
-		lock, err := lockSpool(s.dir)
-		if err != nil {
-			return err
-		}
-		s.lock = lock
-	}
-	segments, err := listSegments(s.dir)
-	if err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	if segments, err = s.tidy(segments); err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	if err := s.openCursor(segments); err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	s.segments = segments
-	s.next = s.cursor.sent + 1
-	if len(segments) > 0 {
-		s.next = max(s.next, segments[len(segments)-1].last+1)
-	}
-	s.loaded = true
-	s.remove()
-	wake(s.changed)
-	return syncFolder(s.dir)
-}
-
-// tidy finishes what an earlier run was about: files that were not complete, segments that were merged
-// already, and a record that was being written at the end.
-func (s *Spool) tidy(segments []*segment) ([]*segment, error) {
-	leftovers, _ := filepath.Glob(filepath.Join(s.dir, "*.new"))
-	for _, path := range leftovers {
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-	}
-	var kept []*segment
-	var covered int64
-	for i, segment := range segments {
-		if segment.first <= covered {
-			if err := os.Remove(segment.path); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err := s.cut(segment, i == len(segments)-1); err != nil {
-			return nil, err
-		}
-		if segment.summary {
-			covered = segment.last
-		} else if i+1 < len(segments) {
-			segment.last = max(segment.last, segments[i+1].first-1)
-		}
-		if segment.last < segment.first { // holds nothing
-			if err := os.Remove(segment.path); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		kept = append(kept, segment)
-	}
-	return kept, nil
-}
-
-// cut removes a record at the end of the segment that was not written to its end. Before the last segment
-// such a record is missed by its number when it is its turn.
-func (s *Spool) cut(segment *segment, last bool) error {
-	data, err := segment.content(0)
-	if err != nil {
-		return err
-	}
-	through := segment.first - 1
-	end, _ := frames(data, func(f frame, _ int) bool { through = f.number; return true })
-	if !segment.summary {
-		segment.last = through
-	}
-	if segment.size = int64(segmentHeading + end); end == len(data) {
-		return nil
-	}
-	if last {
-		s.stats.Damaged++
-	}
-	s.options.Log.WithFields(logrus.Fields{"file": segment.path, "bytes": len(data) - end}).Error("spool: the end of a file was damaged and is cut off; at least one decision there is lost")
-	return os.Truncate(segment.path, segment.size)
-}
-
-// openCursor reads how far an earlier run delivered, or begins a new numbering.
-func (s *Spool) openCursor(segments []*segment) error {
-	file, err := os.OpenFile(filepath.Join(s.dir, "cursor"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	c, err := readCursor(file)
-	if err != nil && !errors.Is(err, errCursor) {
-		file.Close()
-		return err
-	}
-	var before int64
-	if len(segments) > 0 {
-		before = segments[0].first - 1
-	}
-	if c.version == 0 {
-		if err != nil || len(segments) > 0 {
-			s.options.Log.Error("spool: how far it has been delivered cannot be read; what it holds is delivered under a new name, and may be counted twice")
-		}
-		c = newCursor(before)
-		if err := errors.Join(c.write(file, false), c.write(file, true)); err != nil {
-			file.Close()
-			return err
-		}
-	}
-	s.cursor, s.position = c, file
-	return nil
-}
-
 // remove deletes the segments that were delivered. The caller holds mu.
 func (s *Spool) remove() {
 	for len(s.segments) > 0 && s.segments[0].last <= s.cursor.acked {
@@ -478,26 +355,3 @@ func wake(c chan struct{}) {
 	default:
 	}
 }
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}
-
-// writeSegment writes a whole summary to a file of its own.
-func writeSegment(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-var _ io.Closer = (*Spool)(nil)

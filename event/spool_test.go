@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 // decideUntilKilled prints a line after each decision, as the daemon answers after it.
 func decideUntilKilled(dir, round string) {
-	s := event.OpenSpool(dir, event.SpoolOptions{Log: logrus.New(), Size: 4 << 20})
+	s := event.OpenSpools(dir, event.SpoolOptions{Log: logrus.New(), Size: 4 << 20})
 	for i := 0; ; i++ {
 		s.Record(time.Now(), "CreateContainer", container(fmt.Sprintf("%s-%d", round, i%17)), byPolicy(round), "no")
 		fmt.Println(i + 1)
@@ -46,10 +46,10 @@ func byPolicy(name string) *policy.Decision {
 	return d
 }
 
-func openSpool(t *testing.T, dir string, size int64) (*event.Spool, *test.Hook) {
+func openSpool(t *testing.T, dir string, size int64) (*event.Spools, *test.Hook) {
 	t.Helper()
 	log, hook := test.NewNullLogger()
-	return event.OpenSpool(dir, event.SpoolOptions{Size: size, Log: log}), hook
+	return event.OpenSpools(dir, event.SpoolOptions{Size: size, Log: log}), hook
 }
 
 // central counts decisions by policy, each record once, as the real one does.
@@ -72,7 +72,7 @@ func (c *central) take(b event.Batch) int64 {
 }
 
 // drain delivers until nothing is left.
-func (c *central) drain(t *testing.T, s *event.Spool) {
+func (c *central) drain(t *testing.T, s *event.Spools) {
 	t.Helper()
 	for {
 		b, err := s.Next(1000)
@@ -260,12 +260,15 @@ func TestMergedSegmentsThatWereNotRemovedAreNotCountedTwice(t *testing.T) {
 	s.Merge()
 	require.NoError(t, s.Close())
 	for _, path := range event.Segments(before) {
-		if to := filepath.Join(dir, filepath.Base(path)); !exists(to) {
+		if to := filepath.Join(dir, "1", filepath.Base(path)); !exists(to) {
 			require.NoError(t, os.Rename(path, to))
 		}
 	}
+	unfinished := filepath.Join(dir, "1", ".new-1") // another merge was being written
+	require.NoError(t, os.WriteFile(unfinished, []byte("half"), 0o600))
 	s, _ = openSpool(t, dir, size)
 	defer s.Close()
+	require.NoFileExists(t, unfinished)
 	c := newCentral()
 	c.drain(t, s)
 	require.Equal(t, map[string]int64{"p": 200}, c.counts)
@@ -346,7 +349,7 @@ func TestACursorThatIsLostIsLoudAndLosesNothing(t *testing.T) {
 	s, _ := openSpool(t, dir, 0)
 	s.Record(time.Now(), "CreateContainer", container("a"), byPolicy("p"), "")
 	require.NoError(t, s.Close())
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "cursor"), make([]byte, 1024), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "1", "cursor"), make([]byte, 1024), 0o600))
 	s, hook := openSpool(t, dir, 0)
 	defer s.Close()
 	require.Contains(t, hook.LastEntry().Message, "delivered under a new name")
@@ -437,7 +440,7 @@ func TestTwoProcessesAtATimeLoseNothingAndOneDeliversForBoth(t *testing.T) {
 func FuzzSegment(f *testing.F) {
 	dir := f.TempDir()
 	log, _ := test.NewNullLogger()
-	s := event.OpenSpool(dir, event.SpoolOptions{Log: log})
+	s := event.OpenSpools(dir, event.SpoolOptions{Log: log})
 	for n := range 5 {
 		s.Record(time.Unix(1_800_000_000, 0), "CreateContainer", container(fmt.Sprint(n%2)), byPolicy("p"), "")
 	}
@@ -468,7 +471,7 @@ func BenchmarkSpool(b *testing.B) {
 	}
 	for name, pods := range map[string]int{"again": 1, "different": 1 << 30} {
 		b.Run(name, func(b *testing.B) {
-			s := event.OpenSpool(b.TempDir(), event.SpoolOptions{Log: log, Size: 1 << 40})
+			s := event.OpenSpools(b.TempDir(), event.SpoolOptions{Log: log, Size: 1 << 40})
 			defer s.Close()
 			c := container("a")
 			for i := 0; b.Loop(); i++ {

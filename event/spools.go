@@ -41,7 +41,8 @@ const (
 // errLocked says that another process has the spool.
 var errLocked = errors.New("spool: another process has it")
 
-// OpenSpools takes the first folder that no other process has. Like OpenSpool it never fails.
+// OpenSpools takes the first folder that no other process has. It never fails: while the folder cannot be used,
+// decisions are held in memory and the log says why.
 func OpenSpools(dir string, options SpoolOptions) *Spools {
 	s := &Spools{dir: dir, options: options}
 	for n := 1; ; n++ {

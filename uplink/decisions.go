@@ -83,6 +83,7 @@ func folded(r *event.Record, bare bool) *portcullisv1.FoldedDecision {
 		Message: valid(r.Message), Severity: r.Severity, Operation: r.Operation, Image: valid(r.Image), ImageId: valid(r.ImageID),
 		Cluster: valid(r.Cluster), Namespace: valid(r.Namespace), Pod: valid(r.Pod), PodUid: valid(r.PodUID), PodAddress: valid(r.PodAddress),
 		Container: valid(r.Container), BundleRevision: r.Revision, FirstTime: timestamppb.New(r.First), LastTime: timestamppb.New(r.Last), Count: r.Count,
+		Summarised: r.Summarised || bare,
 	}
 	if !r.EnforceAt.IsZero() {
 		e.EnforceAt = timestamppb.New(r.EnforceAt)
@@ -90,7 +91,7 @@ func folded(r *event.Record, bare bool) *portcullisv1.FoldedDecision {
 	if !bare {
 		e.Matches, e.Asks = matches(r.Matches), asks(r.Asks)
 	}
-	return &portcullisv1.FoldedDecision{Event: e, Summarised: r.Summarised || bare}
+	return &portcullisv1.FoldedDecision{Event: e}
 }
 
 func action(a policy.Action) portcullisv1.Action {

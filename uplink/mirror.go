@@ -137,6 +137,23 @@ func (m *mirror) read(imageID string) (*verdict.Verdict, error) {
 func (m *mirror) put(told []*portcullisv1.ImageVerdict) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.take(told)
+}
+
+// putAnswer takes in what central has told of an image because it was asked to, at the time asked. What was
+// fetched meanwhile, because central told of a change, stays: the answer may be from before that change.
+func (m *mirror) putAnswer(told *portcullisv1.ImageVerdict, asked time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if entry, known := m.index.Images[told.GetImageId()]; known && !entry.Changed.Before(asked) {
+		return nil
+	}
+	_, err := m.take([]*portcullisv1.ImageVerdict{told})
+	return err
+}
+
+// take is put. The caller holds mu.
+func (m *mirror) take(told []*portcullisv1.ImageVerdict) ([]string, error) {
 	var changed []string
 	for _, t := range told {
 		id := t.GetImageId()

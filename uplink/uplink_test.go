@@ -97,7 +97,7 @@ type node struct {
 	central   *uplinktest.Central
 	policies  *policies
 	images    *images
-	spool     *event.Spool
+	spool     *event.Spools
 	hook      *test.Hook
 	log       *logrus.Logger
 	changed   atomic.Int64
@@ -116,7 +116,7 @@ func newNode(t *testing.T, central *uplinktest.Central) *node {
 	t.Helper()
 	n := &node{dir: t.TempDir(), central: central, policies: &policies{}, images: &images{}, addresses: []string{central.Address()}}
 	n.log, n.hook = test.NewNullLogger()
-	n.spool = event.OpenSpool(filepath.Join(n.dir, "spool"), event.SpoolOptions{Log: n.log})
+	n.spool = event.OpenSpools(filepath.Join(n.dir, "spool"), event.SpoolOptions{Log: n.log})
 	t.Cleanup(func() { n.spool.Close() })
 	_, err := uplink.Join(t.Context(), uplink.Joining{Address: central.Address(), Token: central.Token(), Dir: n.dir, Info: &portcullisv1.NodeInfo{Name: "n"}})
 	require.NoError(t, err)
@@ -283,6 +283,31 @@ func TestAnImageThatCentralHasNotToldOfIsAskedForAtOnce(t *testing.T) {
 	require.Len(t, v.Vulnerabilities, 1)
 }
 
+func TestAnAnswerFromBeforeAChangeDoesNotHideIt(t *testing.T) {
+	n := newNode(t, uplinktest.New(t))
+	times := quick
+	times.Inventory = time.Hour
+	n.run(t, times)
+	eventually(t, func() bool { return n.Stats().Connected })
+	release := n.central.SlowAnswer()
+	defer release()
+	answer := make(chan error)
+	go func() {
+		_, err := n.Verdict(t.Context(), scanner.Image{ID: image("e")})
+		answer <- err
+	}()
+	eventually(t, n.central.Slow)
+
+	n.central.SetVerdict(image("e"), verdictOf(image("e"), "CVE-2021-44228"), "")
+	eventually(t, func() bool { return n.ChangedSince(image("e"), time.Time{}) })
+	release()
+
+	require.NoError(t, <-answer, "not unscanned")
+	v, err := n.Verdict(t.Context(), scanner.Image{ID: image("e")})
+	require.NoError(t, err)
+	require.Len(t, v.Vulnerabilities, 1)
+}
+
 // A restart of the node is no reason to take an image for one that cannot be judged.
 func TestAnImageThatIsAskedForWhileTheNodeConnectsWaitsForCentral(t *testing.T) {
 	n := newNode(t, uplinktest.New(t))
@@ -392,7 +417,7 @@ func TestACentralWithoutItsDatabaseGetsNewDecisionsAllTheSame(t *testing.T) {
 // One decision that central cannot take does not keep back the others.
 func TestADecisionThatCentralCannotTakeIsSentWithLessDetail(t *testing.T) {
 	n := newNode(t, uplinktest.New(t))
-	picky := &pickySpool{Spool: n.spool}
+	picky := &pickySpool{Spools: n.spool}
 	n.decide(3)
 	n.run(t, quick)
 	n.stop()
@@ -415,13 +440,13 @@ func TestADecisionThatCentralCannotTakeIsSentWithLessDetail(t *testing.T) {
 
 // pickySpool lets its central refuse whatever is uploaded with several decisions or after few tries.
 type pickySpool struct {
-	*event.Spool
+	*event.Spools
 	most, tries atomic.Int64
 }
 
 func (p *pickySpool) Next(most int) (event.Batch, error) {
 	p.most.Store(int64(most))
-	return p.Spool.Next(most)
+	return p.Spools.Next(most)
 }
 
 func (p *pickySpool) fault(_ context.Context, method string) error {

@@ -145,6 +145,7 @@ func (u *Uplink) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	if c == nil {
 		return nil, fmt.Errorf("%w: %w", scanner.ErrUnreadable, ErrAway) // of this image only: others are in the mirror
 	}
+	asked := u.mirror.now()
 	answer, err := c.GetVerdicts(ctx, &portcullisv1.GetVerdictsRequest{Images: []*portcullisv1.PresentImage{wanted}})
 	if err == nil && (len(answer.GetVerdicts()) != 1 || answer.GetVerdicts()[0].GetImageId() != wanted.GetId()) {
 		err = errors.New("central tells of another image")
@@ -152,7 +153,7 @@ func (u *Uplink) Verdict(ctx context.Context, image scanner.Image) (*verdict.Ver
 	if err != nil {
 		return nil, fmt.Errorf("%w: central: %w", scanner.ErrUnreadable, err)
 	}
-	if _, err := u.mirror.put(answer.GetVerdicts()); err != nil {
+	if err := u.mirror.putAnswer(answer.GetVerdicts()[0], asked); err != nil {
 		return nil, fmt.Errorf("%w: %w", scanner.ErrUnreadable, err)
 	}
 	v, _, err := u.mirror.get(wanted.GetId())

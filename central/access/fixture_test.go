@@ -11,7 +11,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
 	"portcullis/central/audit"
+	"portcullis/central/centraltest"
 	"portcullis/central/pki"
 	"portcullis/central/rpc"
 	"portcullis/central/store"
@@ -32,24 +32,6 @@ import (
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 var ctx = context.Background()
-
-// clock is what the time is until a test moves it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // members are the nodes that are not removed.
 type members map[string]bool
@@ -65,7 +47,7 @@ const (
 // fixture is the services of this package behind their guard.
 type fixture struct {
 	t        *testing.T
-	clock    *clock
+	clock    *centraltest.Clock
 	store    *store.Store
 	pki      *pki.PKI
 	nodes    members
@@ -80,7 +62,7 @@ func newFixture(t *testing.T) *fixture { return newFixtureOn(t, storetest.SQLite
 func newFixtureOn(t *testing.T, database string) *fixture {
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	f := &fixture{t: t, clock: &clock{now: time.Now()}, nodes: members{}, store: storetest.Open(t, database), mux: http.NewServeMux()}
+	f := &fixture{t: t, clock: centraltest.NewClock(time.Now()), nodes: members{}, store: storetest.Open(t, database), mux: http.NewServeMux()}
 	var err error
 	f.pki, err = pki.Open(ctx, f.store, pki.Options{Data: t.TempDir(), Now: f.clock.Now, Log: log})
 	require.NoError(t, err)
@@ -202,10 +184,4 @@ func (f *fixture) status(path, secret string, certificate *x509.Certificate) int
 	w := httptest.NewRecorder()
 	f.guard.RPC(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })).ServeHTTP(w, r)
 	return w.Code
-}
-
-func code(t *testing.T, err error, want connect.Code) {
-	t.Helper()
-	require.Error(t, err)
-	require.Equal(t, want, connect.CodeOf(err), err.Error())
 }

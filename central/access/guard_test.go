@@ -18,6 +18,7 @@ import (
 	portcullisv1 "portcullis/api/portcullis/v1"
 	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
+	"portcullis/central/centraltest"
 )
 
 func TestAHandlerBesideTheGuardAnswersNobody(t *testing.T) {
@@ -26,7 +27,7 @@ func TestAHandlerBesideTheGuardAnswersNobody(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	_, err := api.NewUserServiceClient(server.Client(), server.URL).ListUsers(ctx, &portcullisv1.ListUsersRequest{})
-	code(t, err, connect.CodePermissionDenied)
+	centraltest.Code(t, err, connect.CodePermissionDenied)
 	require.ErrorContains(t, err, "is not guarded")
 }
 

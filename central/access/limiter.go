@@ -16,7 +16,8 @@ import (
 
 // limiter slows down who guesses passwords: from one address, or of one name from many. A stranger who
 // keeps guessing a name would keep its owner out, too; therefore a browser that logged in with the name
-// before has an allowance of its own, which it proves to deserve by a cookie.
+// before has an allowance of its own, which it proves to deserve by a cookie. Each replica counts for itself:
+// with n of them a guesser has n allowances, which are as much too few.
 type limiter struct {
 	key []byte // of the devices' cookies
 	now func() time.Time
@@ -47,6 +48,24 @@ func (l *limiter) attempt(name, address, device string) time.Duration {
 		return wait
 	}
 	return l.take("name "+name, nameBurst, nameEvery)
+}
+
+// succeeded gives back what an attempt took that was no guess.
+func (l *limiter) succeeded(name, address, device string) {
+	if l.isDevice(name, device) {
+		l.giveBack("device " + device)
+		return
+	}
+	l.giveBack("address " + network(address))
+	l.giveBack("name " + name)
+}
+
+func (l *limiter) giveBack(bucket string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b, ok := l.buckets.Get(bucket); ok {
+		b.AllowN(l.now(), -1) // never above the burst
+	}
 }
 
 func (l *limiter) take(bucket string, burst int, every time.Duration) time.Duration {

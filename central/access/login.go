@@ -23,8 +23,10 @@ var errLogin = errors.New("name or password is wrong")
 // Login checks a password and begins a session.
 func (s *Sessions) Login(ctx context.Context, request *portcullisv1.LoginRequest) (*portcullisv1.LoginResponse, error) {
 	name, password := strings.ToLower(request.GetName()), request.GetPassword()
-	if len(name) > maxName || len(password) > maxPassword*4 {
-		return nil, rpc.Invalid(rpc.Problem("password", "name or password is longer than one can be"))
+	for field, tooLong := range map[string]bool{"name": len(name) > maxName, "password": len(password) > maxPassword*4} {
+		if tooLong {
+			return nil, rpc.Invalid(rpc.Problem(field, "is longer than one can be"))
+		}
 	}
 	header, setHeader := headers(ctx)
 	address, device := From(ctx).Address, cookie(header, deviceCookie)
@@ -39,6 +41,7 @@ func (s *Sessions) Login(ctx context.Context, request *portcullisv1.LoginRequest
 	if err != nil {
 		return nil, err
 	}
+	s.limiter.succeeded(name, address, device)
 	response := &portcullisv1.LoginResponse{User: toUser(u), ExpireTime: timestamppb.New(expires)}
 	if request.GetToken() {
 		response.Token = secret

@@ -11,6 +11,7 @@ import (
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
+	"portcullis/central/centraltest"
 	"portcullis/central/store"
 )
 
@@ -32,7 +33,7 @@ func TestASessionLastsUntilLogout(t *testing.T) {
 	require.Empty(t, c.cookie(sessionCookie), "the browser forgets it")
 	c.token = secret
 	_, err = c.whoAmI()
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 }
 
 func TestTheSessionCookieIsForThisHostAndNoScript(t *testing.T) {
@@ -75,7 +76,7 @@ func TestASessionOfBeforeTheLoginIsWorthNothingAfterIt(t *testing.T) {
 	other := f.caller()
 	other.token = planted
 	_, err := other.whoAmI()
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 }
 
 func TestASessionEndsWhenItIsNotUsedAndAtLastAnyway(t *testing.T) {
@@ -87,12 +88,12 @@ func TestASessionEndsWhenItIsNotUsedAndAtLastAnyway(t *testing.T) {
 	}
 	c.clock.Add(31 * time.Minute) // over 8 h after the login
 	_, err := c.whoAmI()
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 
 	require.NoError(t, c.login("ann", good))
 	c.clock.Add(idle)
 	_, err = c.whoAmI()
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 }
 
 func TestSecretsAreNotInTheDatabase(t *testing.T) {
@@ -126,14 +127,14 @@ func TestAWrongNameAndAWrongPasswordSayTheSame(t *testing.T) {
 	var told []string
 	for name, password := range map[string]string{"ann": "wrong", "nobody": good, "sso": "", "off": good, "a\x00b": good, "' OR 1=1 --": good} {
 		err := f.caller().login(name, password)
-		code(t, err, connect.CodeUnauthenticated)
+		centraltest.Code(t, err, connect.CodeUnauthenticated)
 		told = append(told, err.Error())
 	}
 	for _, text := range told {
 		require.Equal(t, told[0], text)
 	}
-	code(t, f.caller().login(strings.Repeat("a", 65), good), connect.CodeInvalidArgument)
-	code(t, f.caller().login("ann", strings.Repeat("a", 1000)), connect.CodeInvalidArgument)
+	centraltest.Code(t, f.caller().login(strings.Repeat("a", 65), good), connect.CodeInvalidArgument)
+	centraltest.Code(t, f.caller().login("ann", strings.Repeat("a", 1000)), connect.CodeInvalidArgument)
 }
 
 func TestGuessingIsSlowedDownAndDoesNotKeepTheOwnerOut(t *testing.T) {
@@ -141,11 +142,11 @@ func TestGuessingIsSlowedDownAndDoesNotKeepTheOwnerOut(t *testing.T) {
 	owner := f.as("admin", access.Admin)
 	require.NotEmpty(t, owner.cookie(deviceCookie))
 	stranger := f.caller()
-	for range 9 { // the owner's own login was one
-		code(t, stranger.login("admin", "wrong"), connect.CodeUnauthenticated)
+	for range 10 { // the owner's own login is none
+		centraltest.Code(t, stranger.login("admin", "wrong"), connect.CodeUnauthenticated)
 	}
 	err := stranger.login("admin", good)
-	code(t, err, connect.CodeResourceExhausted)
+	centraltest.Code(t, err, connect.CodeResourceExhausted)
 	var told *connect.Error
 	require.ErrorAs(t, err, &told)
 	require.Equal(t, "30", told.Meta().Get("Retry-After"))
@@ -153,10 +154,22 @@ func TestGuessingIsSlowedDownAndDoesNotKeepTheOwnerOut(t *testing.T) {
 
 	forger := f.caller()
 	forger.jar.SetCookies(must(t, f.server.URL), []*http.Cookie{{Name: deviceCookie, Value: "AAAA.BBBB", Secure: true, Path: "/"}})
-	code(t, forger.login("admin", good), connect.CodeResourceExhausted)
+	centraltest.Code(t, forger.login("admin", good), connect.CodeResourceExhausted)
 
 	f.clock.Add(30 * time.Second)
 	require.NoError(t, stranger.login("admin", good), "nobody is locked out for ever")
+}
+
+func TestLoginsThatSucceedAreNoGuesses(t *testing.T) {
+	f := newFixture(t)
+	f.addUser("robot", access.Viewer)
+	for range 40 { // each from a browser that is not known
+		require.NoError(t, f.caller().login("robot", good))
+	}
+	for range 10 {
+		centraltest.Code(t, f.caller().login("robot", "wrong"), connect.CodeUnauthenticated)
+	}
+	centraltest.Code(t, f.caller().login("robot", good), connect.CodeResourceExhausted)
 }
 
 func TestADeviceIsKnownForItsOwnNameOnly(t *testing.T) {
@@ -164,17 +177,17 @@ func TestADeviceIsKnownForItsOwnNameOnly(t *testing.T) {
 	mallory := f.as("mallory", access.Viewer)
 	f.addUser("admin", access.Admin)
 	for range 10 {
-		code(t, mallory.login("admin", "wrong"), connect.CodeUnauthenticated)
+		centraltest.Code(t, mallory.login("admin", "wrong"), connect.CodeUnauthenticated)
 	}
-	code(t, mallory.login("admin", "wrong"), connect.CodeResourceExhausted)
+	centraltest.Code(t, mallory.login("admin", "wrong"), connect.CodeResourceExhausted)
 }
 
 func TestOneAddressCannotGuessTheNamesOfMany(t *testing.T) {
 	f := newFixture(t)
 	for i := range 20 {
-		code(t, f.caller().login(strings.Repeat("u", i+1), "password1234"), connect.CodeUnauthenticated)
+		centraltest.Code(t, f.caller().login(strings.Repeat("u", i+1), "password1234"), connect.CodeUnauthenticated)
 	}
-	code(t, f.caller().login("another", "password1234"), connect.CodeResourceExhausted)
+	centraltest.Code(t, f.caller().login("another", "password1234"), connect.CodeResourceExhausted)
 }
 
 func TestTheFirstAdminHasToChooseAPasswordBeforeAnythingElse(t *testing.T) {
@@ -191,7 +204,7 @@ func TestTheFirstAdminHasToChooseAPasswordBeforeAnythingElse(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, me.GetUser().GetMustChangePassword())
 	_, err = c.users().ListUsers(ctx, &portcullisv1.ListUsersRequest{})
-	code(t, err, connect.CodePermissionDenied)
+	centraltest.Code(t, err, connect.CodePermissionDenied)
 	require.ErrorContains(t, err, "choose a new password first")
 
 	change := func(old, chosen string) error {
@@ -201,15 +214,15 @@ func TestTheFirstAdminHasToChooseAPasswordBeforeAnythingElse(t *testing.T) {
 	other := f.caller()
 	require.NoError(t, other.login("admin", password))
 	for _, bad := range []string{"", "short", "aaaaaaaaaaaaaaaa", "Admin-admin-1234", strings.Repeat("abcdefgh", 17), password} {
-		code(t, change(password, bad), connect.CodeInvalidArgument)
+		centraltest.Code(t, change(password, bad), connect.CodeInvalidArgument)
 	}
-	code(t, change("wrong", good), connect.CodeInvalidArgument)
+	centraltest.Code(t, change("wrong", good), connect.CodeInvalidArgument)
 	require.NoError(t, change(password, good))
 	_, err = c.users().ListUsers(ctx, &portcullisv1.ListUsersRequest{})
 	require.NoError(t, err)
 	_, err = other.whoAmI()
-	code(t, err, connect.CodeUnauthenticated) // other sessions have ended
-	code(t, f.caller().login("admin", password), connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated) // other sessions have ended
+	centraltest.Code(t, f.caller().login("admin", password), connect.CodeUnauthenticated)
 }
 
 func TestAResetPasswordLetsTheAdminInAgain(t *testing.T) {
@@ -218,7 +231,7 @@ func TestAResetPasswordLetsTheAdminInAgain(t *testing.T) {
 	password, err := access.ResetPassword(ctx, f.store, "admin", f.clock.Now())
 	require.NoError(t, err)
 	_, err = c.whoAmI()
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 	require.NoError(t, c.login("admin", password))
 	me, err := c.whoAmI()
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
+	"portcullis/central/centraltest"
 	"portcullis/central/store"
 	"portcullis/central/store/storetest"
 )
@@ -34,9 +35,9 @@ func TestTheLastAdminCannotBeRemovedDemotedOrDisabled(t *testing.T) {
 	f := newFixture(t)
 	admin := f.as("admin", access.Admin)
 	_, err := admin.users().DeleteUser(ctx, &portcullisv1.DeleteUserRequest{Name: "admin"})
-	code(t, err, connect.CodeFailedPrecondition)
-	code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "admin", Role: portcullisv1.Role_ROLE_EDITOR.Enum()}), connect.CodeFailedPrecondition)
-	code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "admin", Disabled: proto.Bool(true)}), connect.CodeFailedPrecondition)
+	centraltest.Code(t, err, connect.CodeFailedPrecondition)
+	centraltest.Code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "admin", Role: portcullisv1.Role_ROLE_EDITOR.Enum()}), connect.CodeFailedPrecondition)
+	centraltest.Code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "admin", Disabled: proto.Bool(true)}), connect.CodeFailedPrecondition)
 	_, err = admin.whoAmI()
 	require.NoError(t, err)
 }
@@ -82,14 +83,14 @@ func TestAUserWhoIsDisabledIsOutAtOnce(t *testing.T) {
 	require.NoError(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "ann", Disabled: proto.Bool(true)}))
 	for _, c := range []*caller{ann, program} {
 		_, err = c.whoAmI()
-		code(t, err, connect.CodeUnauthenticated)
+		centraltest.Code(t, err, connect.CodeUnauthenticated)
 	}
 	_, err = admin.users().DeleteUser(ctx, &portcullisv1.DeleteUserRequest{Name: "ann"})
 	require.NoError(t, err)
 	_, err = admin.users().CreateUser(ctx, &portcullisv1.CreateUserRequest{Name: "ann", Role: portcullisv1.Role_ROLE_ADMIN, Password: "another person's"})
 	require.NoError(t, err)
 	_, err = program.whoAmI()
-	code(t, err, connect.CodeUnauthenticated) // the token was of another ann
+	centraltest.Code(t, err, connect.CodeUnauthenticated) // the token was of another ann
 }
 
 func TestATokenLosesWhatItsUserLoses(t *testing.T) {
@@ -121,7 +122,7 @@ func TestTokensExpireAndCannotBeMoreThanTheirUser(t *testing.T) {
 		{Description: "d", Role: viewer, ExpireTime: in(-time.Hour)}, {Description: "d", Role: viewer, ExpireTime: in(366 * 24 * time.Hour)},
 		{Description: "d", Role: viewer, ExpireTime: &timestamppb.Timestamp{Seconds: 1 << 60}},
 	} {
-		code(t, create(bad), connect.CodeInvalidArgument)
+		centraltest.Code(t, create(bad), connect.CodeInvalidArgument)
 	}
 	token, err := ann.session().CreateToken(ctx, &portcullisv1.CreateTokenRequest{Description: "d", Role: viewer, ExpireTime: in(time.Hour)})
 	require.NoError(t, err)
@@ -129,7 +130,7 @@ func TestTokensExpireAndCannotBeMoreThanTheirUser(t *testing.T) {
 	program.token = token.GetSecret()
 	f.clock.Add(time.Hour)
 	_, err = program.whoAmI()
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 }
 
 func TestOthersTokensAreForAdmins(t *testing.T) {
@@ -139,9 +140,9 @@ func TestOthersTokensAreForAdmins(t *testing.T) {
 	require.NoError(t, err)
 	remove := &portcullisv1.DeleteTokenRequest{Id: token.GetToken().GetId()}
 	_, err = bob.session().DeleteToken(ctx, remove)
-	code(t, err, connect.CodeNotFound)
+	centraltest.Code(t, err, connect.CodeNotFound)
 	_, err = bob.session().ListTokens(ctx, &portcullisv1.ListTokensRequest{All: true})
-	code(t, err, connect.CodePermissionDenied)
+	centraltest.Code(t, err, connect.CodePermissionDenied)
 	own, err := bob.session().ListTokens(ctx, &portcullisv1.ListTokensRequest{})
 	require.NoError(t, err)
 	require.Empty(t, own.GetTokens())
@@ -164,7 +165,7 @@ func TestATokenDoesNotEndOneThatMayDoMore(t *testing.T) {
 	finder := f.caller()
 	finder.token = leaked.GetSecret()
 	_, err := finder.session().DeleteToken(ctx, &portcullisv1.DeleteTokenRequest{Id: pipeline.GetToken().GetId()})
-	code(t, err, connect.CodePermissionDenied)
+	centraltest.Code(t, err, connect.CodePermissionDenied)
 	_, err = finder.session().DeleteToken(ctx, &portcullisv1.DeleteTokenRequest{Id: leaked.GetToken().GetId()})
 	require.NoError(t, err)
 }
@@ -177,14 +178,14 @@ func TestNewUsersAreChecked(t *testing.T) {
 	}
 	viewer := portcullisv1.Role_ROLE_VIEWER
 	for _, name := range []string{"", "a b", "<script>", "Ann\n", "-a", strings.Repeat("a", 65), "añn", "a\x00"} {
-		code(t, create(name, good, viewer), connect.CodeInvalidArgument)
+		centraltest.Code(t, create(name, good, viewer), connect.CodeInvalidArgument)
 	}
-	code(t, create("ann", "short", viewer), connect.CodeInvalidArgument)
-	code(t, create("ann", good, portcullisv1.Role_ROLE_UNSPECIFIED), connect.CodeInvalidArgument)
+	centraltest.Code(t, create("ann", "short", viewer), connect.CodeInvalidArgument)
+	centraltest.Code(t, create("ann", good, portcullisv1.Role_ROLE_UNSPECIFIED), connect.CodeInvalidArgument)
 	require.NoError(t, create("Ann@Example.com", good, viewer))
-	code(t, create("ann@example.COM", good, viewer), connect.CodeAlreadyExists)
-	code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "nobody", Disabled: proto.Bool(true)}), connect.CodeNotFound)
-	code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "admin", Password: proto.String("something else")}), connect.CodeInvalidArgument)
+	centraltest.Code(t, create("ann@example.COM", good, viewer), connect.CodeAlreadyExists)
+	centraltest.Code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "nobody", Disabled: proto.Bool(true)}), connect.CodeNotFound)
+	centraltest.Code(t, admin.update(&portcullisv1.UpdateUserRequest{Name: "admin", Password: proto.String("something else")}), connect.CodeInvalidArgument)
 }
 
 func TestEveryChangeIsInTheAuditLogWithBeforeAndAfter(t *testing.T) {
@@ -240,6 +241,6 @@ func TestTheAuditLogIsReadPageByPage(t *testing.T) {
 		{PageSize: -1}, {PageSize: 501}, {PageToken: "?"}, {PageToken: "AAAA"}, {Actor: strings.Repeat("a", 257)},
 	} {
 		_, err := admin.audit().ListAuditEntries(ctx, bad)
-		code(t, err, connect.CodeInvalidArgument)
+		centraltest.Code(t, err, connect.CodeInvalidArgument)
 	}
 }

@@ -48,6 +48,7 @@ func decision(folded *portcullisv1.FoldedDecision, now time.Time) (store.Decisio
 	evidence := &portcullisv1.Event{
 		Template: policy.Printable(e.GetTemplate()), Reason: policy.Printable(e.GetReason()), Severity: severityName(d.Severity),
 		Because: printable(e.GetBecause(), maxWords), Message: words(e.GetMessage()), Asks: asks(e.GetAsks()), Matches: matches(e.GetMatches()),
+		Summarised: e.GetSummarised(),
 	}
 	if t := e.GetEnforceAt(); t.IsValid() {
 		evidence.EnforceAt = t

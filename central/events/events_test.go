@@ -25,7 +25,9 @@ import (
 
 func TestAnEventSaysAllThatTheNodeSaid(t *testing.T) {
 	run(t, func(t *testing.T, f *fixture) {
-		sent := blocked("web-1", func(e *portcullisv1.Event) { e.EnforceAt = timestamppb.New(noon.Add(-time.Hour)) })
+		sent := blocked("web-1", func(e *portcullisv1.Event) {
+			e.EnforceAt, e.Summarised = timestamppb.New(noon.Add(-time.Hour)), true
+		})
 		f.upload(t, sent)
 		listed := f.list(t, &portcullisv1.ListEventsRequest{}).GetEvents()
 		require.Len(t, listed, 1)

@@ -16,10 +16,14 @@ import (
 const (
 	maxDecisions = 1000 // in one upload
 	maxSpool     = 128  // bytes of a spool's name
-	// maxQueue bounds the uploads that wait. A node whose upload is refused keeps it and tries again.
-	maxQueue = 64
-	// maxGroup bounds the uploads that one transaction counts.
-	maxGroup = 8
+	// maxQueue bounds the uploads that wait, and maxWaiting their decisions. A node whose upload is refused
+	// keeps it and tries again.
+	maxQueue   = 1024
+	maxWaiting = 64 * maxDecisions
+	// maxGroup bounds the uploads that one transaction counts, and maxTogether their decisions: many nodes
+	// that have little to tell wait for the disk once.
+	maxGroup    = 128
+	maxTogether = 8 * maxDecisions
 	// sharedWriters is how many transactions count at a time where the database takes more than one.
 	sharedWriters = 2
 )
@@ -89,11 +93,12 @@ func checkUpload(r *portcullisv1.UploadDecisionsRequest) error {
 func (s *Service) count(ctx context.Context, batch store.Batch) (int64, error) {
 	u := &upload{batch: batch, done: make(chan counted, 1)}
 	s.mu.Lock()
-	if len(s.queue) >= maxQueue {
+	if len(s.queue) >= maxQueue || s.waiting+len(batch.Decisions) > maxWaiting {
 		s.mu.Unlock()
 		return 0, connect.NewError(connect.CodeUnavailable, errors.New("central is counting the decisions of other nodes; try again later"))
 	}
 	s.queue = append(s.queue, u)
+	s.waiting += len(batch.Decisions)
 	if s.writers < s.maxWriters() {
 		s.writers++
 		s.writing.Go(s.write)
@@ -118,8 +123,7 @@ func (s *Service) maxWriters() int {
 func (s *Service) write() {
 	for {
 		s.mu.Lock()
-		group := s.queue[:min(len(s.queue), maxGroup)]
-		s.queue = s.queue[len(group):]
+		group := s.nextGroup()
 		if len(group) == 0 {
 			s.queue = nil
 			s.writers--
@@ -129,6 +133,21 @@ func (s *Service) write() {
 		s.mu.Unlock()
 		s.writeGroup(group)
 	}
+}
+
+// nextGroup takes the first uploads out of the queue; s.mu is locked.
+func (s *Service) nextGroup() []*upload {
+	size, decisions := 0, 0
+	for _, u := range s.queue[:min(len(s.queue), maxGroup)] {
+		if size > 0 && decisions+len(u.batch.Decisions) > maxTogether {
+			break
+		}
+		size++
+		decisions += len(u.batch.Decisions)
+	}
+	group := s.queue[:size]
+	s.queue, s.waiting = s.queue[size:], s.waiting-decisions
+	return group
 }
 
 func (s *Service) writeGroup(group []*upload) {

@@ -42,6 +42,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	queue   []*upload
+	waiting int // decisions in the queue
 	writers int
 	writing sync.WaitGroup
 

@@ -3,7 +3,8 @@
 // Nodes tell which images they have (Present); people and programs upload reports (Upload). A report is matched
 // with images by the rules of a node's reports folder, by the same code, whenever either comes. What
 // nodes are told of an image rests on the names that the very node holds for it: another node that lies
-// about its images' names must not make this one's clean. People are shown what all names together bring.
+// about its images' names must not make this one's clean. People are shown what the names bring that the most
+// nodes hold, and find images by all of them.
 package images
 
 import (

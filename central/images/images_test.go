@@ -17,6 +17,7 @@ import (
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
+	"portcullis/central/centraltest"
 	"portcullis/central/images"
 	"portcullis/central/nodes/nodestest"
 	"portcullis/central/store/storetest"
@@ -27,22 +28,6 @@ import (
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 var ctx = context.Background()
-
-func both(t *testing.T, test func(t *testing.T, c *nodestest.Central)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, nodestest.New(t, storetest.SQLite(t))) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(t, nodestest.New(t, storetest.Postgres(t))) })
-}
-
-func code(t *testing.T, err error, want connect.Code) {
-	t.Helper()
-	require.Error(t, err)
-	require.Equal(t, want, connect.CodeOf(err), err.Error())
-}
-
-func eventually(t *testing.T, what func() bool, message string) {
-	t.Helper()
-	require.Eventually(t, what, 30*time.Second, 10*time.Millisecond, message)
-}
 
 // post uploads a report.
 func post(t *testing.T, o *nodestest.Operator, query string, report io.Reader, header ...string) (status int, answer images.Uploaded, text string) {
@@ -141,7 +126,7 @@ func get(t *testing.T, o *nodestest.Operator) *portcullisv1.GetImageResponse {
 }
 
 func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor := c.Operator(access.Editor)
 		with, without := c.Join("with"), c.Join("without")
 		has(t, with, 1, 2)
@@ -149,7 +134,7 @@ func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
 		streams := []*nodestest.Stream{with.Open(t, &portcullisv1.SyncRequest{}), without.Open(t, &portcullisv1.SyncRequest{})}
 		c.Bundles.Publish(t, c.Store, 1, "")
 		for _, s := range streams { // they are open
-			eventually(t, func() bool { n, _ := s.Bundle(); return n == 1 }, "bundle")
+			centraltest.Eventually(t, func() bool { n, _ := s.Bundle(); return n == 1 }, "bundle")
 		}
 		v, _ := ask(t, with, present(1))
 		require.Nil(t, v)
@@ -157,7 +142,7 @@ func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
 
 		id, answer := upload(t, editor, own(t, 1, 2, "CVE-2026-0001"))
 		require.Equal(t, []string{scannertest.ImageID(1)}, answer.Images)
-		eventually(t, func() bool {
+		centraltest.Eventually(t, func() bool {
 			times, number := streams[0].Told(scannertest.ImageID(1))
 			return times == 1 && number == 1
 		}, "told")
@@ -176,40 +161,40 @@ func TestAReportReachesTheNodesThatHaveTheImageAndNoOthers(t *testing.T) {
 
 		_, err := editor.Images.DeleteReport(ctx, &portcullisv1.DeleteReportRequest{Id: id})
 		require.NoError(t, err)
-		eventually(t, func() bool { times, _ := streams[0].Told(scannertest.ImageID(1)); return times == 2 }, "told of the deletion")
+		centraltest.Eventually(t, func() bool { times, _ := streams[0].Told(scannertest.ImageID(1)); return times == 2 }, "told of the deletion")
 		v, _ = ask(t, with, present(1))
 		require.Nil(t, v)
 		require.Equal(t, portcullisv1.ScanState_SCAN_STATE_UNSCANNED, get(t, editor).GetImage().GetScanState())
 		_, err = editor.Images.DeleteReport(ctx, &portcullisv1.DeleteReportRequest{Id: id})
-		code(t, err, connect.CodeNotFound)
+		centraltest.Code(t, err, connect.CodeNotFound)
 	})
 }
 
 func TestANodeThatWasAwayIsToldWhatItMissed(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor, node := c.Operator(access.Editor), c.Join("n")
 		has(t, node, 1, 2)
 		upload(t, editor, own(t, 3, 2))
 		upload(t, editor, own(t, 2, 2))
 		s := node.Open(t, &portcullisv1.SyncRequest{Verdicts: 1})
-		eventually(t, func() bool { times, number := s.Told(scannertest.ImageID(2)); return times > 0 && number == 2 }, "told")
+		centraltest.Eventually(t, func() bool { times, number := s.Told(scannertest.ImageID(2)); return times > 0 && number == 2 }, "told")
 		times, _ := s.Told(scannertest.ImageID(1))
 		require.Zero(t, times, "nothing became of it")
 
 		unknown := node.Open(t, &portcullisv1.SyncRequest{Verdicts: 99})
-		eventually(t, func() bool { _, number := unknown.Told(""); return number == 2 }, "a restored database")
+		centraltest.Eventually(t, func() bool { _, number := unknown.Told(""); return number == 2 }, "a restored database")
 		times, _ = unknown.Told(scannertest.ImageID(1))
 		require.NotZero(t, times)
 	})
 }
 
 func TestAReportThatCameFirstIsFoundWhenTheImageAppears(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor, node := c.Operator(access.Editor), c.Join("n")
 		_, answer := upload(t, editor, own(t, 1, 2, "CVE-2026-0001"))
 		require.Empty(t, answer.Images)
 		_, err := editor.Images.GetImage(ctx, &portcullisv1.GetImageRequest{Id: scannertest.ImageID(1)})
-		code(t, err, connect.CodeNotFound)
+		centraltest.Code(t, err, connect.CodeNotFound)
 		has(t, node, 1)
 		require.EqualValues(t, 1, get(t, editor).GetImage().GetVulnerabilities())
 		v, _ := ask(t, node, present(1))
@@ -218,12 +203,12 @@ func TestAReportThatCameFirstIsFoundWhenTheImageAppears(t *testing.T) {
 }
 
 func TestAnImageThatWasAskedForBeforeItWasReportedIsToldOfLater(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor, node := c.Operator(access.Editor), c.Join("n")
 		s := node.Open(t, &portcullisv1.SyncRequest{})
 		ask(t, node, present(1))
 		upload(t, editor, own(t, 1, 2))
-		eventually(t, func() bool { times, _ := s.Told(scannertest.ImageID(1)); return times > 0 }, "told")
+		centraltest.Eventually(t, func() bool { times, _ := s.Told(scannertest.ImageID(1)); return times > 0 }, "told")
 	})
 }
 
@@ -268,7 +253,7 @@ func TestReportsMergeByKindAndNewestScan(t *testing.T) {
 }
 
 func TestTheSameReportIsKeptOnceAndOldOnesOfAScannerAreDropped(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor := c.Operator(access.Editor)
 		has(t, c.Join("n"), 1)
 		first, _ := upload(t, editor, own(t, 1, 1))
@@ -352,7 +337,7 @@ func TestInventoriesAreBounded(t *testing.T) {
 		many.Added = append(many.Added, present(n))
 	}
 	_, err := node.ReportInventory(ctx, many)
-	code(t, err, connect.CodeInvalidArgument)
+	centraltest.Code(t, err, connect.CodeInvalidArgument)
 	many.Added = many.GetAdded()[:5000]
 	_, err = node.ReportInventory(ctx, many)
 	require.NoError(t, err)
@@ -366,17 +351,17 @@ func TestInventoriesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := node.ReportInventory(ctx, &portcullisv1.ReportInventoryRequest{Added: images})
-			code(t, err, connect.CodeInvalidArgument)
+			centraltest.Code(t, err, connect.CodeInvalidArgument)
 			_, err = node.GetVerdicts(ctx, &portcullisv1.GetVerdictsRequest{Images: images})
-			code(t, err, connect.CodeInvalidArgument)
+			centraltest.Code(t, err, connect.CodeInvalidArgument)
 		})
 	}
 	_, err = node.GetVerdicts(ctx, &portcullisv1.GetVerdictsRequest{Images: many.GetAdded()[:101]})
-	code(t, err, connect.CodeInvalidArgument)
+	centraltest.Code(t, err, connect.CodeInvalidArgument)
 }
 
 func TestNamesThatAreOddOrTooManyAreLeftOut(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		image := &portcullisv1.PresentImage{Id: scannertest.ImageID(1), Tags: []string{"a:1\x00", strings.Repeat("x", 513), "good:1", "<b>:1"}}
 		for i := range 200 {
 			image.Tags = append(image.Tags, fmt.Sprintf("t:%d", i))
@@ -392,7 +377,7 @@ func TestNamesThatAreOddOrTooManyAreLeftOut(t *testing.T) {
 }
 
 func TestImagesComeAndGoWithInventories(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		viewer, node := c.Operator(access.Viewer), c.Join("n")
 		has(t, node, 1, 2, 3)
 		_, err := node.ReportInventory(ctx, &portcullisv1.ReportInventoryRequest{Added: []*portcullisv1.PresentImage{present(4)}, RemovedIds: []string{scannertest.ImageID(1), "nonsense"}})
@@ -417,7 +402,7 @@ func TestImagesComeAndGoWithInventories(t *testing.T) {
 }
 
 func TestImagesAreListedTheWorstFirstAndFiltered(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor := c.Operator(access.Editor)
 		has(t, c.Join("n"), 1, 2, 3, 4)
 		upload(t, editor, own(t, 3, 1, "CVE-2026-0001"))
@@ -459,7 +444,7 @@ func TestImagesAreListedTheWorstFirstAndFiltered(t *testing.T) {
 		} {
 			t.Run("bad "+name, func(t *testing.T) {
 				_, err := editor.Images.ListImages(ctx, r)
-				code(t, err, connect.CodeInvalidArgument)
+				centraltest.Code(t, err, connect.CodeInvalidArgument)
 			})
 		}
 	})
@@ -494,7 +479,7 @@ func TestAnImageTellsWhatWouldHappenIfItStarted(t *testing.T) {
 }
 
 func TestEveryPresentImageIsHandedOnWithNodesAndVerdict(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		editor := c.Operator(access.Editor)
 		numbers := make([]int, 250)
 		for i := range numbers {
@@ -533,7 +518,7 @@ func TestAReportUploadedAtOneReplicaIsToldByTheOther(t *testing.T) {
 	s := node.Open(t, &portcullisv1.SyncRequest{})
 	has(t, node, 1)
 	upload(t, one.Operator(access.Editor), own(t, 1, 1, "CVE-2026-0001"))
-	eventually(t, func() bool { times, _ := s.Told(scannertest.ImageID(1)); return times > 0 }, "told")
+	centraltest.Eventually(t, func() bool { times, _ := s.Told(scannertest.ImageID(1)); return times > 0 }, "told")
 	v, _ := ask(t, node, present(1))
 	require.Len(t, v.Vulnerabilities, 1)
 }

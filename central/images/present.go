@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -12,13 +11,10 @@ import (
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
 	scanner "portcullis/scanner-client"
-	"portcullis/scanner-client/reports"
 )
 
-const (
-	maxOfNode = 5_000
-	maxOfKind = 100 // names of one image that are kept, tags and digests each
-)
+// maxOfNode bounds the images that are kept of one node.
+const maxOfNode = 5_000
 
 // addedAtATime bounds one transaction, so that others need not wait for long.
 const addedAtATime = 250
@@ -31,7 +27,7 @@ func (s *Service) Present(ctx context.Context, nodeID string, request *portculli
 		if err != nil {
 			return err
 		}
-		return tx.RemoveNodeImages(ctx, nodeID, gone(present, request), now)
+		return s.remove(ctx, tx, nodeID, gone(present, request), now)
 	})
 	if err != nil {
 		return err
@@ -51,22 +47,17 @@ func (s *Service) Present(ctx context.Context, nodeID string, request *portculli
 	return nil
 }
 
-// inventory is a node and the IDs of its images.
-func inventory(ctx context.Context, tx *store.Tx, nodeID string, now time.Time) (store.Node, map[string]bool, error) {
-	node, err := tx.Node(ctx, nodeID, now)
-	if err != nil {
+// inventory is a node and its images, with the names that it has for them.
+func inventory(ctx context.Context, tx *store.Tx, nodeID string, now time.Time) (node store.Node, present map[string]string, err error) {
+	if node, err = tx.Node(ctx, nodeID, now); err != nil {
 		return node, nil, err
 	}
-	has, err := tx.NodeImages(ctx, nodeID)
-	present := make(map[string]bool, len(has))
-	for _, id := range has {
-		present[id] = true
-	}
+	present, err = tx.NamedImages(ctx, nodeID)
 	return node, present, err
 }
 
 // gone takes out of present what the node does not have any more, and returns it.
-func gone(present map[string]bool, request *portcullisv1.ReportInventoryRequest) (ids []string) {
+func gone(present map[string]string, request *portcullisv1.ReportInventoryRequest) (ids []string) {
 	if request.GetComplete() {
 		still := map[string]bool{}
 		for _, image := range request.GetAdded() {
@@ -79,7 +70,7 @@ func gone(present map[string]bool, request *portcullisv1.ReportInventoryRequest)
 		}
 	}
 	for _, id := range request.GetRemovedIds() {
-		if present[id] {
+		if _, has := present[id]; has {
 			ids = append(ids, id)
 		}
 	}
@@ -91,141 +82,24 @@ func gone(present map[string]bool, request *portcullisv1.ReportInventoryRequest)
 	return ids
 }
 
-// add takes in images that the node has. Those beyond the limit are left out: a node that has too many is still
-// told of the others.
-func (s *Service) add(ctx context.Context, tx *store.Tx, node *store.Node, present map[string]bool, added []*portcullisv1.PresentImage, now time.Time) error {
-	var known []*portcullisv1.PresentImage
-	var fresh []string
-	for _, image := range added {
-		if !present[image.GetId()] {
-			if len(present) >= maxOfNode {
-				s.options.Log.WithField("node", node.ID).Warn("node has more images than are kept of one")
-				break
-			}
-			present[image.GetId()] = true
-			fresh = append(fresh, image.GetId())
-		}
-		known = append(known, image)
-	}
-	if err := s.learn(ctx, tx, node.Platform, known, now); err != nil {
+// remove notes that a node does not have images any more.
+func (s *Service) remove(ctx context.Context, tx *store.Tx, nodeID string, ids []string, now time.Time) error {
+	if err := tx.RemoveNodeImages(ctx, nodeID, ids, now); err != nil {
 		return err
 	}
-	return tx.AddNodeImages(ctx, node.ID, fresh)
+	return s.settle(ctx, tx, ids)
 }
 
-// learn takes in images and their names, and looks for reports about what is new.
-func (s *Service) learn(ctx context.Context, tx *store.Tx, platform string, images []*portcullisv1.PresentImage, now time.Time) error {
-	ids := make([]string, len(images))
-	for i, image := range images {
-		ids[i] = image.GetId()
-	}
-	names, err := tx.ImageNames(ctx, ids)
+// Leave forgets what a node that is removed said of images.
+func (s *Service) Leave(ctx context.Context, tx *store.Tx, nodeID string) error {
+	ids, err := tx.NodeImages(ctx, nodeID)
 	if err != nil {
 		return err
 	}
-	var created []store.Image
-	var added []store.ImageName
-	var changed, renamed []string
-	for _, image := range images {
-		id := image.GetId()
-		before := names[id]
-		more := newNames(image, before)
-		if len(more) == 0 {
-			continue
-		}
-		names[id] = append(before, more...)
-		if len(before) == 0 {
-			created = append(created, store.Image{
-				ID: id, Platform: platform, LastSeenTime: now, Search: search(id, names[id]),
-				ImageSummary: store.ImageSummary{ScanState: int64(portcullisv1.ScanState_SCAN_STATE_UNSCANNED)},
-			})
-		} else {
-			renamed = append(renamed, id)
-		}
-		added, changed = append(added, more...), append(changed, id)
-	}
-	if err := errors.Join(tx.AddImages(ctx, created), tx.AddImageNames(ctx, added)); err != nil {
+	if err := s.remove(ctx, tx, nodeID, ids, s.options.Now()); err != nil {
 		return err
 	}
-	for _, id := range renamed {
-		if err := tx.SetImageSearch(ctx, id, search(id, names[id])); err != nil {
-			return err
-		}
-	}
-	return s.summarise(ctx, tx, changed, false)
-}
-
-// newNames are those of an image that are not kept yet, its ID among them.
-func newNames(image *portcullisv1.PresentImage, before []store.ImageName) (added []store.ImageName) {
-	count := map[string]int{}
-	known := map[[2]string]bool{}
-	for _, n := range before {
-		count[n.Kind]++
-		known[[2]string{n.Kind, n.Name}] = true
-	}
-	take := func(kind, name string, names scanner.Image) {
-		if key := [2]string{kind, name}; !known[key] && count[kind] < maxOfKind {
-			known[key] = true
-			count[kind]++
-			keys := reports.KeysOfImage(names)
-			added = append(added, store.ImageName{Image: image.GetId(), Kind: kind, Name: name, Key: keys[len(keys)-1]})
-		}
-	}
-	take("id", image.GetId(), scanner.Image{ID: image.GetId()})
-	for _, tag := range image.GetTags() {
-		take("tag", tag, scanner.Image{Tags: []string{tag}})
-	}
-	for _, digest := range image.GetDigests() {
-		take("digest", digest, scanner.Image{Digests: []string{digest}})
-	}
-	return added
-}
-
-func search(id string, names []store.ImageName) string {
-	texts := []string{id}
-	for _, n := range names {
-		if n.Kind != "id" {
-			texts = append(texts, n.Name)
-		}
-	}
-	return strings.ToLower(strings.Join(texts, "\n"))
-}
-
-// summarise brings up to date what is known of images in short. Images without reports are passed over unless
-// they may have had some.
-func (s *Service) summarise(ctx context.Context, tx *store.Tx, ids []string, had bool) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	known, err := tx.Images(ctx, ids)
-	if err != nil {
-		return err
-	}
-	names, err := tx.ImageNames(ctx, ids)
-	if err != nil {
-		return err
-	}
-	images := make([]scanner.Image, len(known))
-	for i := range known {
-		images[i] = asScanner(known[i].ID, names[known[i].ID])
-	}
-	found, err := filed(ctx, tx, images)
-	if err != nil {
-		return err
-	}
-	for i, image := range images {
-		if len(found[image.ID]) == 0 && !had {
-			continue
-		}
-		v, err := s.judge.verdict(ctx, tx, image, known[i].Platform, found[image.ID])
-		if err != nil && !errors.Is(err, scanner.ErrUnscanned) && !errors.Is(err, scanner.ErrUnreadable) {
-			return err
-		}
-		if err := tx.Summarise(ctx, image.ID, summary(v)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.forget(ctx, tx, ids)
 }
 
 // maxAnswer bounds the verdicts of one answer; a node takes 64 MiB.
@@ -267,11 +141,11 @@ func (s *Service) Verdicts(ctx context.Context, nodeID string, asked []*portcull
 
 // note takes in images that the node was not known to have, and returns the node's platform.
 func (s *Service) note(ctx context.Context, nodeID string, asked []*portcullisv1.PresentImage) (platform string, err error) {
-	missing := func(tx *store.Tx) (node store.Node, present map[string]bool, fresh []*portcullisv1.PresentImage, err error) {
+	missing := func(tx *store.Tx) (node store.Node, present map[string]string, fresh []*portcullisv1.PresentImage, err error) {
 		node, present, err = inventory(ctx, tx, nodeID, s.options.Now())
 		platform = node.Platform
 		for _, image := range asked {
-			if !present[image.GetId()] {
+			if _, has := present[image.GetId()]; !has {
 				fresh = append(fresh, image)
 			}
 		}

@@ -67,7 +67,7 @@ func (s *Sync) admit(ctx context.Context, tx *store.Tx, token string, node *stor
 		return connect.NewError(connect.CodeAlreadyExists,
 			fmt.Errorf("a node %q of cluster %q is connected; stop portcullisd there or remove the node, or join under another name", node.Name, node.Cluster))
 	default:
-		if err := remove(ctx, tx, &before, now); err != nil {
+		if err := s.Remove(ctx, tx, &before); err != nil {
 			return err
 		}
 	}

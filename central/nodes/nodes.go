@@ -23,9 +23,12 @@ import (
 	"portcullis/central/store"
 )
 
-// Newest tells the number of the newest bundle.
-type Newest interface {
+// Fleet is all nodes, as Sync knows them.
+type Fleet interface {
+	// NewestNumber is of the newest bundle.
 	NewestNumber() int64
+	// Remove ends a node's membership.
+	Remove(ctx context.Context, tx *store.Tx, node *store.Node) error
 }
 
 // Authority proves who is who.
@@ -41,7 +44,7 @@ type Authority interface {
 // Service is NodeService.
 type Service struct {
 	store   *store.Store
-	newest  Newest
+	fleet   Fleet
 	pki     Authority
 	options Options
 }
@@ -55,8 +58,8 @@ type Options struct {
 }
 
 // NewService makes the service.
-func NewService(s *store.Store, newest Newest, pki Authority, options Options) *Service {
-	return &Service{store: s, newest: newest, pki: pki, options: options}
+func NewService(s *store.Store, fleet Fleet, pki Authority, options Options) *Service {
+	return &Service{store: s, fleet: fleet, pki: pki, options: options}
 }
 
 const (
@@ -109,7 +112,7 @@ func (s *Service) ListNodes(ctx context.Context, request *portcullisv1.ListNodes
 }
 
 func (s *Service) filter(r *portcullisv1.ListNodesRequest) (store.NodeFilter, error) {
-	f := store.NodeFilter{Search: r.GetSearch(), Clusters: r.GetClusters(), Newest: s.newest.NewestNumber()}
+	f := store.NodeFilter{Search: r.GetSearch(), Clusters: r.GetClusters(), Newest: s.fleet.NewestNumber()}
 	var problems []*portcullisv1.FieldProblem
 	problems = append(problems, checkSearch("search", f.Search)...)
 	if len(f.Clusters) > maxClusters {
@@ -143,12 +146,12 @@ func (s *Service) GetNode(ctx context.Context, request *portcullisv1.GetNodeRequ
 	if err != nil {
 		return nil, err
 	}
-	return &portcullisv1.GetNodeResponse{Node: toNode(&node, s.newest.NewestNumber())}, nil
+	return &portcullisv1.GetNodeResponse{Node: toNode(&node, s.fleet.NewestNumber())}, nil
 }
 
 // GetNodeOverview counts nodes by state.
 func (s *Service) GetNodeOverview(ctx context.Context, _ *portcullisv1.GetNodeOverviewRequest) (*portcullisv1.GetNodeOverviewResponse, error) {
-	newest := s.newest.NewestNumber()
+	newest := s.fleet.NewestNumber()
 	var counts map[store.NodeState]int64
 	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
 		counts, err = tx.CountNodeStates(ctx, newest, s.options.Now())
@@ -163,17 +166,20 @@ func (s *Service) GetNodeOverview(ctx context.Context, _ *portcullisv1.GetNodeOv
 // RemoveNode ends a node's membership.
 func (s *Service) RemoveNode(ctx context.Context, request *portcullisv1.RemoveNodeRequest) (*portcullisv1.RemoveNodeResponse, error) {
 	return &portcullisv1.RemoveNodeResponse{}, s.store.Tx(ctx, func(tx *store.Tx) error {
-		now := s.options.Now()
-		node, err := tx.Node(ctx, request.GetId(), now)
+		node, err := tx.Node(ctx, request.GetId(), s.options.Now())
 		if err != nil {
 			return err
 		}
-		return remove(ctx, tx, &node, now)
+		return s.fleet.Remove(ctx, tx, &node)
 	})
 }
 
-func remove(ctx context.Context, tx *store.Tx, node *store.Node, now time.Time) error {
-	if err := tx.DeleteNode(ctx, node.ID, now); err != nil {
+// Remove ends a node's membership, and forgets what it said.
+func (s *Sync) Remove(ctx context.Context, tx *store.Tx, node *store.Node) error {
+	if err := s.images.Leave(ctx, tx, node.ID); err != nil {
+		return err
+	}
+	if err := tx.DeleteNode(ctx, node.ID); err != nil {
 		return err
 	}
 	return audit.Record(ctx, tx, "node", node.ID, audited(node), nil)

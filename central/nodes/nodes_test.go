@@ -24,6 +24,7 @@ import (
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/access"
+	"portcullis/central/centraltest"
 	"portcullis/central/nodes/nodestest"
 	"portcullis/central/pki"
 	"portcullis/central/store"
@@ -33,23 +34,6 @@ import (
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 var ctx = context.Background()
-
-// both runs a test with a central on either database.
-func both(t *testing.T, test func(t *testing.T, c *nodestest.Central)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, nodestest.New(t, storetest.SQLite(t))) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(t, nodestest.New(t, storetest.Postgres(t))) })
-}
-
-func code(t *testing.T, err error, want connect.Code) {
-	t.Helper()
-	require.Error(t, err)
-	require.Equal(t, want, connect.CodeOf(err), err.Error())
-}
-
-func eventually(t *testing.T, what func() bool, message string) {
-	t.Helper()
-	require.Eventually(t, what, 30*time.Second, 10*time.Millisecond, message)
-}
 
 func join(t *testing.T, c *nodestest.Central, token string, info *portcullisv1.NodeInfo) error {
 	_, request := nodestest.Request(t)
@@ -65,7 +49,7 @@ func state(t *testing.T, o *nodestest.Operator, id string) *portcullisv1.Node {
 }
 
 func TestAJoinTokenOfOneUseIsUsedOnceHoweverManyTryTogether(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		token := c.Token(1)
 		var joined atomic.Int32
 		var tasks sync.WaitGroup
@@ -97,15 +81,15 @@ func TestAJoinTokenThatIsNoGoodLetsNobodyIn(t *testing.T) {
 		"empty": "", "form": "pcj_x", "another secret": parts[0] + "." + strings.Repeat("A", 52) + "." + parts[2],
 		"unknown": "pcj_" + store.NewID() + "." + parts[1] + "." + parts[2], "huge": good + strings.Repeat("a", 1<<20),
 	} {
-		t.Run(name, func(t *testing.T) { code(t, join(t, c, token, info), connect.CodeUnauthenticated) })
+		t.Run(name, func(t *testing.T) { centraltest.Code(t, join(t, c, token, info), connect.CodeUnauthenticated) })
 	}
 	deleted, err := admin.Nodes.CreateJoinToken(ctx, &portcullisv1.CreateJoinTokenRequest{Ttl: durationpb.New(time.Minute)})
 	require.NoError(t, err)
 	_, err = admin.Nodes.DeleteJoinToken(ctx, &portcullisv1.DeleteJoinTokenRequest{Id: deleted.GetToken().GetId()})
 	require.NoError(t, err)
-	code(t, join(t, c, deleted.GetSecret(), info), connect.CodeUnauthenticated)
+	centraltest.Code(t, join(t, c, deleted.GetSecret(), info), connect.CodeUnauthenticated)
 	c.Clock.Add(25 * time.Hour)
-	code(t, join(t, c, good, info), connect.CodeUnauthenticated)
+	centraltest.Code(t, join(t, c, good, info), connect.CodeUnauthenticated)
 	list, err := admin.Nodes.ListJoinTokens(ctx, &portcullisv1.ListJoinTokensRequest{})
 	require.NoError(t, err)
 	require.Empty(t, list.GetTokens())
@@ -145,7 +129,7 @@ func TestAFailedJoinUsesNothingUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r.Token = token
 			_, err := c.Anyone().Join(ctx, r)
-			code(t, err, connect.CodeInvalidArgument)
+			centraltest.Code(t, err, connect.CodeInvalidArgument)
 		})
 	}
 	require.NoError(t, join(t, c, token, &portcullisv1.NodeInfo{Name: "n"}))
@@ -159,18 +143,18 @@ func TestJoinTokensAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := admin.Nodes.CreateJoinToken(ctx, r)
-			code(t, err, connect.CodeInvalidArgument)
+			centraltest.Code(t, err, connect.CodeInvalidArgument)
 		})
 	}
 }
 
 func TestANameIsTakenOverFromASilentNodeOnly(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		viewer := c.Operator(access.Viewer)
 		first := c.Join("same")
 		stream := first.Open(t, &portcullisv1.SyncRequest{})
-		eventually(t, func() bool { return state(t, viewer, first.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
-		code(t, join(t, c, c.Token(1), &portcullisv1.NodeInfo{Name: "same"}), connect.CodeAlreadyExists)
+		centraltest.Eventually(t, func() bool { return state(t, viewer, first.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
+		centraltest.Code(t, join(t, c, c.Token(1), &portcullisv1.NodeInfo{Name: "same"}), connect.CodeAlreadyExists)
 		require.NoError(t, join(t, c, c.Token(1), &portcullisv1.NodeInfo{Name: "same", Cluster: "other"}), "a cluster has names of its own")
 		ended, err := stream.Ended()
 		require.False(t, ended, err)
@@ -179,32 +163,32 @@ func TestANameIsTakenOverFromASilentNodeOnly(t *testing.T) {
 		second := c.Join("silent")
 		require.NotEqual(t, silent.ID, second.ID)
 		_, err = silent.ReportState(ctx, &portcullisv1.ReportStateRequest{})
-		code(t, err, connect.CodePermissionDenied)
+		centraltest.Code(t, err, connect.CodePermissionDenied)
 		_, err = second.ReportState(ctx, &portcullisv1.ReportStateRequest{})
 		require.NoError(t, err)
 	})
 }
 
 func TestARemovedNodeIsRefusedAtOnceAndItsStreamEnds(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		node, other := c.Join("gone"), c.Join("stays")
 		stream, stays := node.Open(t, &portcullisv1.SyncRequest{}), other.Open(t, &portcullisv1.SyncRequest{})
 		viewer := c.Operator(access.Viewer)
 		for _, id := range []string{node.ID, other.ID} {
-			eventually(t, func() bool { return state(t, viewer, id).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
+			centraltest.Eventually(t, func() bool { return state(t, viewer, id).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
 		}
 		_, err := c.Operator(access.Admin).Nodes.RemoveNode(ctx, &portcullisv1.RemoveNodeRequest{Id: node.ID})
 		require.NoError(t, err)
 		_, err = node.ReportState(ctx, &portcullisv1.ReportStateRequest{})
-		code(t, err, connect.CodePermissionDenied)
-		eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "stream ends")
+		centraltest.Code(t, err, connect.CodePermissionDenied)
+		centraltest.Eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "stream ends")
 		_, err = stream.Ended()
-		code(t, err, connect.CodePermissionDenied)
+		centraltest.Code(t, err, connect.CodePermissionDenied)
 		ended, err := stays.Ended()
 		require.False(t, ended, err)
 		_, request := nodestest.Request(t)
 		_, err = node.Renew(ctx, &portcullisv1.RenewRequest{CertificateRequest: request})
-		code(t, err, connect.CodePermissionDenied)
+		centraltest.Code(t, err, connect.CodePermissionDenied)
 	})
 }
 
@@ -212,7 +196,7 @@ func TestWhoHasNoGoodCertificateIsNoNode(t *testing.T) {
 	c, foreign := nodestest.New(t, storetest.SQLite(t)), nodestest.New(t, storetest.SQLite(t))
 	node := c.Join("n")
 	_, err := c.Anyone().ReportState(ctx, &portcullisv1.ReportStateRequest{})
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 
 	stranger := foreign.Join("n")
 	_, err = c.Node(stranger.ID, "n", stranger.Certificate).ReportState(ctx, &portcullisv1.ReportStateRequest{})
@@ -223,7 +207,7 @@ func TestWhoHasNoGoodCertificateIsNoNode(t *testing.T) {
 
 	c.Clock.Add(31 * 24 * time.Hour)
 	_, err = node.ReportState(ctx, &portcullisv1.ReportStateRequest{})
-	code(t, err, connect.CodeUnauthenticated)
+	centraltest.Code(t, err, connect.CodeUnauthenticated)
 	key, request := nodestest.Request(t)
 	renewed, err := node.Renew(ctx, &portcullisv1.RenewRequest{CertificateRequest: request})
 	require.NoError(t, err, "central may have been away for long")
@@ -234,15 +218,15 @@ func TestWhoHasNoGoodCertificateIsNoNode(t *testing.T) {
 
 // What is open may go on for years, so a certificate that was stolen would be good for as long.
 func TestAStreamEndsWhenItsCertificateExpires(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		node := c.Join("n")
 		c.Clock.Add(pki.NodeLife / 2)
 		other := c.Join("other")
 		c.Clock.Add(pki.NodeLife/2 - 2*time.Second)
 		stream, stays := node.Open(t, &portcullisv1.SyncRequest{}), other.Open(t, &portcullisv1.SyncRequest{})
-		eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "the stream ends")
+		centraltest.Eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "the stream ends")
 		_, err := stream.Ended()
-		code(t, err, connect.CodeUnauthenticated)
+		centraltest.Code(t, err, connect.CodeUnauthenticated)
 		require.ErrorContains(t, err, "the node's certificate has expired; renew it")
 		ended, err := stays.Ended()
 		require.False(t, ended, err)
@@ -250,7 +234,7 @@ func TestAStreamEndsWhenItsCertificateExpires(t *testing.T) {
 }
 
 func TestTheNewestBundleReachesEveryNodeAndIsSentOnce(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		c.Bundles.Publish(t, c.Store, 1, "first")
 		var streams []*nodestest.Stream
 		for _, name := range []string{"a", "b", "c"} {
@@ -262,14 +246,14 @@ func TestTheNewestBundleReachesEveryNodeAndIsSentOnce(t *testing.T) {
 				c.Bundles.Publish(t, c.Store, number, "next")
 			}
 			for _, s := range streams {
-				eventually(t, func() bool { n, _ := s.Bundle(); return n == number }, "bundle")
+				centraltest.Eventually(t, func() bool { n, _ := s.Bundle(); return n == number }, "bundle")
 			}
 		}
 		for _, s := range streams {
 			_, count := s.Bundle()
 			require.Equal(t, 2, count)
 		}
-		eventually(t, func() bool { ended, _ := current.Ended(); return !ended }, "stays")
+		centraltest.Eventually(t, func() bool { ended, _ := current.Ended(); return !ended }, "stays")
 	})
 }
 
@@ -287,7 +271,7 @@ func TestARestoredDatabaseWithASmallerNumberIsFollowed(t *testing.T) {
 	c := nodestest.New(t, storetest.SQLite(t))
 	c.Bundles.Publish(t, c.Store, 3, "restored")
 	s := c.Join("n").Open(t, &portcullisv1.SyncRequest{Bundle: 9, Verdicts: 77})
-	eventually(t, func() bool { n, _ := s.Bundle(); return n == 3 }, "bundle")
+	centraltest.Eventually(t, func() bool { n, _ := s.Bundle(); return n == 3 }, "bundle")
 }
 
 func TestANodeThatHoldsAnotherBundleUnderTheSameNumberIsSentCentrals(t *testing.T) {
@@ -295,22 +279,22 @@ func TestANodeThatHoldsAnotherBundleUnderTheSameNumberIsSentCentrals(t *testing.
 	c.Bundles.Publish(t, c.Store, 3, "changed after a restore")
 	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 	lost := c.Join("lost").Open(t, &portcullisv1.SyncRequest{Bundle: 3, BundleSha256: sum("changed before the restore")})
-	eventually(t, func() bool { n, _ := lost.Bundle(); return n == 3 }, "bundle")
+	centraltest.Eventually(t, func() bool { n, _ := lost.Bundle(); return n == 3 }, "bundle")
 	same := c.Join("same").Open(t, &portcullisv1.SyncRequest{Bundle: 3, BundleSha256: sum("changed after a restore")})
 	c.Bundles.Publish(t, c.Store, 4, "next")
-	eventually(t, func() bool { n, _ := same.Bundle(); return n == 4 }, "bundle")
+	centraltest.Eventually(t, func() bool { n, _ := same.Bundle(); return n == 4 }, "bundle")
 	_, count := same.Bundle()
 	require.Equal(t, 1, count, "it held the one before")
 }
 
 func TestTheStateOfANodeFollowsWhatItReports(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		viewer := c.Operator(access.Viewer)
 		c.Bundles.Publish(t, c.Store, 7, "x")
 		node := c.Join("n")
 		is := func(want portcullisv1.NodeState) {
 			t.Helper()
-			eventually(t, func() bool { return state(t, viewer, node.ID).GetState() == want }, want.String())
+			centraltest.Eventually(t, func() bool { return state(t, viewer, node.ID).GetState() == want }, want.String())
 		}
 		is(portcullisv1.NodeState_NODE_STATE_SILENT)
 		streamCtx, cancel := context.WithCancel(ctx)
@@ -351,14 +335,14 @@ func TestASecondStreamOfANodeReplacesTheFirstAndItStaysConnected(t *testing.T) {
 	c := nodestest.New(t, storetest.SQLite(t))
 	viewer, node := c.Operator(access.Viewer), c.Join("n")
 	first := node.Open(t, &portcullisv1.SyncRequest{})
-	eventually(t, func() bool { return state(t, viewer, node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
+	centraltest.Eventually(t, func() bool { return state(t, viewer, node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
 	second := node.Open(t, &portcullisv1.SyncRequest{})
-	eventually(t, func() bool { ended, _ := first.Ended(); return ended }, "first ends")
+	centraltest.Eventually(t, func() bool { ended, _ := first.Ended(); return ended }, "first ends")
 	_, err := first.Ended()
-	code(t, err, connect.CodeAborted)
+	centraltest.Code(t, err, connect.CodeAborted)
 	c.Bundles.Publish(t, c.Store, 1, "x")
-	eventually(t, func() bool { n, _ := second.Bundle(); return n == 1 }, "bundle")
-	eventually(t, func() bool { return state(t, viewer, node.ID).GetState() == portcullisv1.NodeState_NODE_STATE_BEHIND }, "connected still")
+	centraltest.Eventually(t, func() bool { n, _ := second.Bundle(); return n == 1 }, "bundle")
+	centraltest.Eventually(t, func() bool { return state(t, viewer, node.ID).GetState() == portcullisv1.NodeState_NODE_STATE_BEHIND }, "connected still")
 }
 
 func TestAChangeAtOneReplicaReachesNodesOfTheOther(t *testing.T) {
@@ -369,22 +353,22 @@ func TestAChangeAtOneReplicaReachesNodesOfTheOther(t *testing.T) {
 	joined := one.Join("n")
 	node := other.Node(joined.ID, "n", joined.Certificate)
 	stream := node.Open(t, &portcullisv1.SyncRequest{})
-	eventually(t, func() bool {
+	centraltest.Eventually(t, func() bool {
 		return state(t, one.Operator(access.Viewer), node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT
 	}, "seen by the replica that does not hold the stream")
 	one.Bundles.Publish(t, one.Store, 4, "x")
-	eventually(t, func() bool { n, _ := stream.Bundle(); return n == 4 }, "bundle")
+	centraltest.Eventually(t, func() bool { n, _ := stream.Bundle(); return n == 4 }, "bundle")
 
 	moved := one.Node(joined.ID, "n", joined.Certificate).Open(t, &portcullisv1.SyncRequest{Bundle: 4})
-	eventually(t, func() bool { return state(t, viewer, node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
+	centraltest.Eventually(t, func() bool { return state(t, viewer, node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
 	other.Stop()
-	eventually(t, func() bool {
+	centraltest.Eventually(t, func() bool {
 		return state(t, one.Operator(access.Viewer), node.ID).GetState() == portcullisv1.NodeState_NODE_STATE_BEHIND
 	}, "the other replica's end is not the stream's")
 
 	_, err := one.Operator(access.Admin).Nodes.RemoveNode(ctx, &portcullisv1.RemoveNodeRequest{Id: node.ID})
 	require.NoError(t, err)
-	eventually(t, func() bool { ended, _ := moved.Ended(); return ended }, "removed")
+	centraltest.Eventually(t, func() bool { ended, _ := moved.Ended(); return ended }, "removed")
 }
 
 func TestARemovalAtOneReplicaEndsTheStreamAtTheOther(t *testing.T) {
@@ -394,12 +378,12 @@ func TestARemovalAtOneReplicaEndsTheStreamAtTheOther(t *testing.T) {
 	joined := one.Join("n")
 	stream := other.Node(joined.ID, "n", joined.Certificate).Open(t, &portcullisv1.SyncRequest{})
 	admin := one.Operator(access.Admin)
-	eventually(t, func() bool { return state(t, admin, joined.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
+	centraltest.Eventually(t, func() bool { return state(t, admin, joined.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
 	_, err := admin.Nodes.RemoveNode(ctx, &portcullisv1.RemoveNodeRequest{Id: joined.ID})
 	require.NoError(t, err)
-	eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "stream ends")
+	centraltest.Eventually(t, func() bool { ended, _ := stream.Ended(); return ended }, "stream ends")
 	_, err = stream.Ended()
-	code(t, err, connect.CodePermissionDenied)
+	centraltest.Code(t, err, connect.CodePermissionDenied)
 }
 
 func TestAReplicaThatDiedLeavesItsNodesSilent(t *testing.T) {
@@ -408,13 +392,13 @@ func TestAReplicaThatDiedLeavesItsNodesSilent(t *testing.T) {
 	node := one.Join("n")
 	node.Open(t, &portcullisv1.SyncRequest{})
 	viewer := one.Operator(access.Viewer)
-	eventually(t, func() bool { return state(t, viewer, node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
+	centraltest.Eventually(t, func() bool { return state(t, viewer, node.ID).GetState() != portcullisv1.NodeState_NODE_STATE_SILENT }, "connected")
 	one.Clock.Add(time.Minute) // nothing says since that the replica lives
 	require.Equal(t, portcullisv1.NodeState_NODE_STATE_SILENT, state(t, viewer, node.ID).GetState())
 }
 
 func TestNodesAreListedPageByPageAndFiltered(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		for _, name := range []string{"b", "a", "web_1", "Web-2", "c"} {
 			c.Join(name)
 		}
@@ -449,16 +433,16 @@ func TestNodesAreListedPageByPageAndFiltered(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				_, err := viewer.Nodes.ListNodes(ctx, r)
-				code(t, err, connect.CodeInvalidArgument)
+				centraltest.Code(t, err, connect.CodeInvalidArgument)
 			})
 		}
 		_, err = viewer.Nodes.GetNode(ctx, &portcullisv1.GetNodeRequest{Id: "x"})
-		code(t, err, connect.CodeNotFound)
+		centraltest.Code(t, err, connect.CodeNotFound)
 	})
 }
 
 func TestStartsAreFoldedOverNodesAndBounded(t *testing.T) {
-	both(t, func(t *testing.T, c *nodestest.Central) {
+	nodestest.Both(t, func(t *testing.T, c *nodestest.Central) {
 		image := "sha256:" + strings.Repeat("a", 64)
 		start := func(count int64) *portcullisv1.Start {
 			return &portcullisv1.Start{
@@ -470,10 +454,10 @@ func TestStartsAreFoldedOverNodesAndBounded(t *testing.T) {
 			_, err := node.ReportStarts(ctx, &portcullisv1.ReportStartsRequest{Starts: []*portcullisv1.Start{start(2), {ImageId: "nonsense", Count: 1}, start(-5)}})
 			require.NoError(t, err)
 			_, err = node.ReportStarts(ctx, &portcullisv1.ReportStartsRequest{Starts: make([]*portcullisv1.Start, 1001)})
-			code(t, err, connect.CodeInvalidArgument)
+			centraltest.Code(t, err, connect.CodeInvalidArgument)
 		}
 		var found []store.Start
-		eventually(t, func() bool {
+		centraltest.Eventually(t, func() bool {
 			found = nil
 			require.NoError(t, c.Store.Read(ctx, func(tx *store.Tx) error {
 				return tx.EachStart(ctx, c.Clock.Now(), func(s store.Start) error { found = append(found, s); return nil })

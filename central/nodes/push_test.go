@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +17,7 @@ func TestABundleArrivesCompressedAndWhole(t *testing.T) {
 	c := nodestest.New(t, storetest.SQLite(t))
 	documents := func(i int64) string { return strings.Repeat(fmt.Sprintf("policy of bundle %d\n", i), 5_000) }
 	c.Bundles.Publish(t, c.Store, 1, documents(1))
-	eventually(t, func() bool { return c.Sync.NewestNumber() == 1 }, "published")
+	require.Eventually(t, func() bool { return c.Sync.NewestNumber() == 1 }, 30*time.Second, 10*time.Millisecond)
 	for _, node := range []*nodestest.Node{c.Join("a"), c.Join("b")} {
 		stream, err := node.Sync(ctx, &portcullisv1.SyncRequest{})
 		require.NoError(t, err)

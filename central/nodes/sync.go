@@ -27,6 +27,8 @@ type Images interface {
 	Present(ctx context.Context, nodeID string, request *portcullisv1.ReportInventoryRequest) error
 	// Verdicts tells what is known of images by the names that the node holds for them.
 	Verdicts(ctx context.Context, nodeID string, images []*portcullisv1.PresentImage) ([]*portcullisv1.ImageVerdict, error)
+	// Leave forgets what a node that is removed said of images.
+	Leave(ctx context.Context, tx *store.Tx, nodeID string) error
 	// VerdictNumber is of the last change of any verdict.
 	VerdictNumber(ctx context.Context) (int64, error)
 	// Changed returns for nodes which of their images have verdicts that changed after that number, and the

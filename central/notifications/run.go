@@ -39,8 +39,10 @@ func (s *Service) Run(ctx context.Context) {
 			return
 		case <-events.Ready():
 			_, _ = events.Take() // the database has what there is to tell
-			if !wait(ctx, gather) {
+			select {
+			case <-ctx.Done():
 				return
+			case <-time.After(gather):
 			}
 		case <-changes.Ready():
 			_, _ = changes.Take()
@@ -48,17 +50,6 @@ func (s *Service) Run(ctx context.Context) {
 		}
 		s.sendAll(ctx)
 		timer.Reset(lookAgain)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

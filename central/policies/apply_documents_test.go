@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/centraltest"
 	"portcullis/internal/strictyaml"
 )
 
@@ -56,7 +57,7 @@ func TestOneMistakeKeepsAllDocumentsFromBeingApplied(t *testing.T) {
 		}
 		require.EqualValues(t, 1, f.number())
 		_, err := f.GetPolicy(ctx, &portcullisv1.GetPolicyRequest{Name: "a"})
-		code(t, err, connect.CodeNotFound)
+		centraltest.Code(t, err, connect.CodeNotFound)
 	})
 }
 
@@ -80,7 +81,7 @@ func TestPruningAPolicyThatAnExemptionNamesIsRefusedUnlessItGoesToo(t *testing.T
 	f.create(risky("p"))
 	f.except(exemption("e", "images: [nginx], policies: [p]"))
 	_, err := f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: joined(risky("q"), exemption("e", "images: [nginx], policies: [p]")), Prune: true})
-	code(t, err, connect.CodeFailedPrecondition)
+	centraltest.Code(t, err, connect.CodeFailedPrecondition)
 	require.Equal(t, []string{"ImagePolicy q CREATED", "ImagePolicy p DELETED", "Exemption e DELETED"}, f.apply(risky("q"), true))
 }
 
@@ -149,7 +150,7 @@ func TestThereIsALimitOfPoliciesAndOfTheirSize(t *testing.T) {
 		fmt.Fprintf(&documents, "---\napiVersion: portcullis/v1\nkind: Exemption\nmetadata: {name: e%d}\nspec: {reason: r, author: a, expires: 2027-01-01T00:00:00Z, images: [nginx]}\n", i)
 	}
 	_, err := f.ApplyDocuments(ctx, &portcullisv1.ApplyDocumentsRequest{Documents: documents.String()})
-	code(t, err, connect.CodeResourceExhausted)
+	centraltest.Code(t, err, connect.CodeResourceExhausted)
 	require.ErrorContains(t, err, "10001 exemptions, at most 10000")
 	require.Zero(t, f.number())
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/centraltest"
 	"portcullis/policy"
 )
 
@@ -118,7 +119,7 @@ func TestEveryFieldBesidesDocumentsIsChecked(t *testing.T) {
 				second(f.DeleteExemption(ctx, &portcullisv1.DeleteExemptionRequest{Name: name})),
 				second(f.UpdateExemption(ctx, &portcullisv1.UpdateExemptionRequest{Document: exemption(name, "images: [nginx]"), Revision: 1})),
 			} {
-				code(t, err, connect.CodeNotFound)
+				centraltest.Code(t, err, connect.CodeNotFound)
 			}
 		}
 		other, numbers := base64.RawURLEncoding.EncodeToString([]byte(`{"a":1}`)), base64.RawURLEncoding.EncodeToString([]byte("7"))
@@ -146,7 +147,7 @@ func TestEveryFieldBesidesDocumentsIsChecked(t *testing.T) {
 		}
 		_, err := f.ListPolicies(ctx, &portcullisv1.ListPoliciesRequest{Search: "a\x00b"})
 		if err != nil { // SQLite looks for it and finds nothing
-			code(t, err, connect.CodeInvalidArgument)
+			centraltest.Code(t, err, connect.CodeInvalidArgument)
 		}
 		require.EqualValues(t, 1, f.number())
 	})

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -228,7 +229,7 @@ func invalid(err error) error {
 }
 
 func toProblem(p strictyaml.Problem) *portcullisv1.FieldProblem {
-	return &portcullisv1.FieldProblem{Field: shorten(p.Field), Line: int32(p.Line), Message: shorten(p.Message)} //nolint:gosec // G115: a document has fewer lines
+	return &portcullisv1.FieldProblem{Field: shorten(cmp.Or(p.Field, "document")), Line: int32(p.Line), Message: shorten(p.Message)} //nolint:gosec // G115: a document has fewer lines
 }
 
 func shorten(text string) string {

@@ -18,6 +18,7 @@ import (
 	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
 	"portcullis/central/audit"
+	"portcullis/central/centraltest"
 	"portcullis/central/policies"
 	"portcullis/central/rpc"
 	"portcullis/central/store"
@@ -206,16 +207,10 @@ func (f *fixture) number() int64 {
 	return bundle.GetNumber()
 }
 
-func code(t *testing.T, err error, want connect.Code) {
-	t.Helper()
-	require.Error(t, err)
-	require.Equal(t, want, connect.CodeOf(err), err.Error())
-}
-
 // problems are those of an INVALID_ARGUMENT, as FIELD:LINE: MESSAGE.
 func problems(t *testing.T, err error) (list []string) {
 	t.Helper()
-	code(t, err, connect.CodeInvalidArgument)
+	centraltest.Code(t, err, connect.CodeInvalidArgument)
 	var told *connect.Error
 	require.ErrorAs(t, err, &told)
 	for _, detail := range told.Details() {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/centraltest"
 	"portcullis/central/policies"
 	"portcullis/central/store"
 	"portcullis/central/store/storetest"
@@ -129,7 +130,7 @@ func TestTheHistoryHoldsEveryChangeAndTheDeletion(t *testing.T) {
 		}
 		require.Equal(t, []string{"4 user:ann true false\n", "3 user:ann false false\n", "2 user:ann true true\n", "1 user:ann true false\n"}, got)
 		_, err = f.ListPolicyRevisions(ctx, &portcullisv1.ListPolicyRevisionsRequest{Name: "other"})
-		code(t, err, connect.CodeNotFound)
+		centraltest.Code(t, err, connect.CodeNotFound)
 		entries := auditOf(t, f, "policy", "p")
 		require.Len(t, entries, 4)
 		require.Equal(t, "DeletePolicy", entries[1].Method)
@@ -154,7 +155,7 @@ func TestTheSecondOfTwoEditorsIsToldAndLosesNothing(t *testing.T) {
 		f.except(exemption("e", "findings: [CVE-2021-44228]"))
 		f.enable(false)
 		_, err := f.UpdatePolicy(ctx, &portcullisv1.UpdatePolicyRequest{Document: observing("p", 3), Revision: 1})
-		code(t, err, connect.CodeAborted)
+		centraltest.Code(t, err, connect.CodeAborted)
 		require.ErrorContains(t, err, "is at revision 2 now, not 1")
 		for _, err := range []error{
 			second(f.SetPolicyEnabled(ctx, &portcullisv1.SetPolicyEnabledRequest{Name: "p", Enabled: true, Revision: 1})),
@@ -162,7 +163,7 @@ func TestTheSecondOfTwoEditorsIsToldAndLosesNothing(t *testing.T) {
 			second(f.UpdateExemption(ctx, &portcullisv1.UpdateExemptionRequest{Document: exemption("e", "findings: [CVE-2021-44229]"), Revision: 2})),
 			second(f.DeleteExemption(ctx, &portcullisv1.DeleteExemptionRequest{Name: "e", Revision: 2})),
 		} {
-			code(t, err, connect.CodeAborted)
+			centraltest.Code(t, err, connect.CodeAborted)
 		}
 		require.EqualValues(t, 3, f.number())
 		require.False(t, f.get("p").GetEnabled())
@@ -247,14 +248,14 @@ func TestWhatTheSetDoesNotAllowIsRefusedWithItsLine(t *testing.T) {
 		_, err := f.CreatePolicy(ctx, &portcullisv1.CreatePolicyRequest{Document: privileged("another")})
 		require.Equal(t, []string{`spec.template:4: only one PrivilegedStart policy may exist and "the one" is one; edit that one`}, problems(t, err))
 		_, err = f.CreatePolicy(ctx, &portcullisv1.CreatePolicyRequest{Document: risky("p")})
-		code(t, err, connect.CodeAlreadyExists)
+		centraltest.Code(t, err, connect.CodeAlreadyExists)
 		_, err = f.UpdatePolicy(ctx, &portcullisv1.UpdatePolicyRequest{Document: risky("the one"), Revision: 1})
 		require.Equal(t, []string{`spec.template:5: the template of a policy never changes, and that of "the one" is PrivilegedStart; create another policy`}, problems(t, err))
 		_, err = f.CreateExemption(ctx, &portcullisv1.CreateExemptionRequest{Document: "\n\n" + exemption("e", "images: [nginx], policies: [p, q]")})
 		require.Equal(t, []string{`spec.policies[1]:6: there is no policy "q"; write the name of one, or leave policies out to mean all`}, problems(t, err))
 		f.except(exemption("e", "images: [nginx], policies: [p]"))
 		_, err = f.DeletePolicy(ctx, &portcullisv1.DeletePolicyRequest{Name: "p"})
-		code(t, err, connect.CodeFailedPrecondition)
+		centraltest.Code(t, err, connect.CodeFailedPrecondition)
 		require.ErrorContains(t, err, `exemption "e" names policy "p"`)
 		require.EqualValues(t, 3, f.number())
 	})

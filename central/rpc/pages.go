@@ -31,7 +31,7 @@ func ReadPageToken(token string, last any) (bool, error) {
 		return false, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(token) > maxPageToken || json.Unmarshal(text, last) != nil {
+	if err != nil || len(token) > maxPageToken || string(text) == "null" || json.Unmarshal(text, last) != nil {
 		return false, Invalid(Problem("page_token", "is not one that this list returned; leave it empty to begin anew"))
 	}
 	return true, nil

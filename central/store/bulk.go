@@ -2,45 +2,59 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// most is how many rows or values one statement takes. The sizes of statements are powers of two, so
-// that there are few different ones to prepare.
+// most is how many rows or values one statement takes on SQLite. The sizes of statements are powers of
+// two, so that there are few different ones to prepare.
 const most = 128
 
-// insert runs a statement that begins with head and ends with tail for all rows.
+// insert runs a statement that begins with head and ends with tail for all rows. A column has one type
+// in all rows: int, int64, string, bool or []byte.
 func (tx *Tx) insert(ctx context.Context, head string, rows [][]any, tail string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if tx.dialect == postgres {
+		return tx.insertColumns(ctx, head, rows, tail)
+	}
 	return inChunks(rows, func(some [][]any) error {
-		var text strings.Builder
-		text.WriteString(head)
-		args := make([]any, 0, len(some)*len(some[0]))
-		for i, row := range some {
-			if i == 0 {
-				text.WriteString(" VALUES (")
-			} else {
-				text.WriteString(", (")
-			}
-			for j := range row {
-				if j > 0 {
-					text.WriteByte(',')
-				}
-				if tx.dialect == sqlite { // looks up each $1 among all others, which takes longer than to insert
-					text.WriteByte('?')
-					continue
-				}
-				text.WriteByte('$')
-				text.WriteString(strconv.Itoa(len(args) + j + 1))
-			}
-			text.WriteByte(')')
-			args = append(args, row...)
-		}
-		text.WriteByte(' ')
-		text.WriteString(tail)
-		_, err := tx.Exec(ctx, text.String(), args...)
+		// SQLite looks up each $1 among all others, which takes longer than to insert.
+		row := "(?" + strings.Repeat(",?", len(some[0])-1) + ")"
+		_, err := tx.Exec(ctx, head+" VALUES "+row+strings.Repeat(", "+row, len(some)-1)+" "+tail, slices.Concat(some...)...)
 		return err
 	})
+}
+
+// insertColumns hands PostgreSQL each column as one array: it reads, plans and answers a few parameters
+// for all rows, where it would take longer to read thousands than to insert.
+func (tx *Tx) insertColumns(ctx context.Context, head string, rows [][]any, tail string) error {
+	columns, parameters := make([]any, len(rows[0])), make([]string, len(rows[0]))
+	for i, value := range rows[0] {
+		parameters[i] = "$" + strconv.Itoa(i+1)
+		switch value.(type) {
+		case int, int64:
+			parameters[i] += "::bigint[]"
+		case string:
+			parameters[i] += "::text[]"
+		case bool:
+			parameters[i] += "::boolean[]"
+		case []byte:
+			parameters[i] += "::bytea[]"
+		default:
+			return fmt.Errorf("column %d of %q: a %T is not known", i, head, value)
+		}
+		column := make([]any, len(rows))
+		for j := range rows {
+			column[j] = rows[j][i]
+		}
+		columns[i] = column
+	}
+	_, err := tx.Exec(ctx, head+" SELECT * FROM unnest("+strings.Join(parameters, ", ")+") "+tail, columns...)
+	return err
 }
 
 // inChunks hands on all, so many at a time that there are few different lengths.
@@ -110,8 +124,13 @@ var likeEscaper = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 // contains adds that column, which is in lower case, has the part in it; no part is no condition.
 func (w *conditions) contains(column, part string) {
 	if part != "" {
-		w.add(column + " LIKE " + w.param("%"+likeEscaper.Replace(strings.ToLower(part))+"%") + " ESCAPE '!'")
+		w.add(w.like(column, part))
 	}
+}
+
+// like adds a parameter and returns the condition that column has the part in it.
+func (w *conditions) like(column, part string) string {
+	return column + " LIKE " + w.param("%"+likeEscaper.Replace(strings.ToLower(part))+"%") + " ESCAPE '!'"
 }
 
 // eachRow runs a query and hands every row on, without keeping them.
@@ -135,12 +154,22 @@ func eachRow[T any](ctx context.Context, tx *Tx, scan func(scanner) (T, error), 
 
 func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
 
-func blobs(ids []hash) []any {
-	all := make([]any, len(ids))
-	for i := range ids {
-		all[i] = ids[i][:]
+// inHashes runs do, with a condition that the column is one of the hashes, for all of them.
+func (tx *Tx) inHashes(column string, all []hash, do func(w *conditions) error) error {
+	blobs := make([]any, len(all))
+	for i := range all {
+		blobs[i] = all[i][:]
 	}
-	return all
+	w := &conditions{}
+	if tx.dialect == postgres {
+		w.add(column+" = ANY(?::bytea[])", blobs)
+		return do(w)
+	}
+	return inChunks(blobs, func(some []any) error {
+		w = &conditions{}
+		oneOf(w, column, some)
+		return do(w)
+	})
 }
 
 // planByIndex keeps PostgreSQL from plans of a time when the tables were small: it reads all of a table

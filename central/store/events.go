@@ -1,15 +1,14 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -74,24 +73,39 @@ func hashOf(parts ...string) hash {
 
 // fold is the decisions of one event in one transaction.
 type fold struct {
-	Decision        // the newest of them, with the count of all
-	node            string
-	key             hash
-	image, evidence hash
+	Decision             // the newest of them, with the count of all
+	eventKey             // the same for decisions that are one event
+	kind            hash // what the event has in common with events of pods like its own
+	image, evidence hash // what the kind has in common with others
+	workload        string
 	id              int64
 	isNew           bool
 }
 
+// eventKey begins with the node, so that what one node uploads is close together in the index.
+type eventKey struct {
+	node string
+	key  hash
+}
+
+func compareKeys(a, b *fold) int {
+	if order := strings.Compare(a.node, b.node); order != 0 {
+		return order
+	}
+	return slices.Compare(a.key[:], b.key[:])
+}
+
 func newFold(node string, d Decision) fold {
-	pod := d.PodUID
+	pod, action := d.PodUID, strconv.Itoa(d.Action)
 	if pod == "" {
 		pod = "name:" + d.Pod
 	}
-	return fold{
-		Decision: d, node: node,
-		key:   hashOf(node, d.Namespace, pod, d.Container, d.Policy, d.ImageID, fmt.Sprint(d.Action)),
-		image: hashOf(d.Image, d.ImageID), evidence: hashOf(string(d.Evidence)),
+	f := fold{
+		Decision: d, eventKey: eventKey{node, hashOf(d.Namespace, pod, d.Container, d.Policy, d.ImageID, action)},
+		image: hashOf(d.Image, d.ImageID), evidence: hashOf(string(d.Evidence)), workload: workload(d.Pod),
 	}
+	f.kind = hashOf(action, strconv.Itoa(d.Severity), d.Template, d.Policy, d.Namespace, f.workload, d.Container, string(f.image[:]), string(f.evidence[:]))
+	return f
 }
 
 func (f *fold) add(d fold) {
@@ -126,7 +140,7 @@ func (tx *Tx) addDecisions(ctx context.Context, now time.Time, batches []Batch) 
 		return nil, err
 	}
 	through := make([]int64, len(batches))
-	folds := map[hash]*fold{}
+	folds := map[eventKey]*fold{}
 	trend, hits := map[trendKey]int64{}, map[hitKey]int64{}
 	for i, b := range batches {
 		var taken bool
@@ -139,10 +153,10 @@ func (tx *Tx) addDecisions(ctx context.Context, now time.Time, batches []Batch) 
 		}
 		for _, d := range b.Decisions {
 			f := newFold(b.Node.ID, d)
-			if known, ok := folds[f.key]; ok {
+			if known, ok := folds[f.eventKey]; ok {
 				known.add(f)
 			} else {
-				folds[f.key] = &f
+				folds[f.eventKey] = &f
 			}
 			trend[trendKey{d.Last.Unix() / trendSeconds, d.Action}] += d.Count
 			if d.Policy != "" {
@@ -154,8 +168,7 @@ func (tx *Tx) addDecisions(ctx context.Context, now time.Time, batches []Batch) 
 		return through, nil
 	}
 	// All transactions take their rows in the same order, so that none waits for one that waits for it.
-	sorted := slices.SortedFunc(maps.Values(folds), func(a, b *fold) int { return slices.Compare(a.key[:], b.key[:]) })
-	return through, tx.writeFolds(ctx, now, sorted, trend, hits)
+	return through, tx.writeFolds(ctx, now, slices.SortedFunc(maps.Values(folds), compareKeys), trend, hits)
 }
 
 // takeBatch moves the spool on if the batch begins where it ends. The row stays locked until the
@@ -196,10 +209,8 @@ func (tx *Tx) putEventNode(ctx context.Context, n EventNode) error {
 
 func (tx *Tx) writeFolds(ctx context.Context, now time.Time, folds []*fold, trend map[trendKey]int64, hits map[hitKey]int64) error {
 	for _, write := range []func() error{
-		func() error { return tx.putImages(ctx, now, folds) },
-		func() error { return tx.putEvidence(ctx, now, folds) },
-		func() error { return tx.findEvents(ctx, now, folds) },
-		func() error { return tx.insertEvents(ctx, folds) },
+		func() error { return tx.putKinds(ctx, now, folds) },
+		func() error { return tx.putEvents(ctx, now, folds) },
 		func() error { return tx.countEvents(ctx, folds) },
 		func() error { return tx.queueNotifications(ctx, folds) },
 		// Last, because every replica changes the same few rows.
@@ -211,202 +222,6 @@ func (tx *Tx) writeFolds(ctx context.Context, now time.Time, folds []*fold, tren
 	}
 	tx.Notify(EventsTopic, newestEvents(folds))
 	return nil
-}
-
-// useAgain is how late the time of a shared row's last use may be. What was used since is not swept.
-const useAgain = 24 * time.Hour
-
-func (tx *Tx) putImages(ctx context.Context, now time.Time, folds []*fold) error {
-	distinct := map[hash]*fold{}
-	for _, f := range folds {
-		distinct[f.image] = f
-	}
-	missing, err := tx.missing(ctx, "event_images", now, slices.Collect(maps.Keys(distinct)))
-	if err != nil {
-		return err
-	}
-	var rows [][]any
-	for _, id := range missing {
-		f := distinct[id]
-		rows = append(rows, []any{id[:], f.Image, strings.ToLower(f.Image), f.ImageID, f.Registry, Micros(now)})
-	}
-	return tx.insert(ctx, "INSERT INTO event_images (id, name, folded, image_id, registry, use_time)", rows,
-		"ON CONFLICT (id) DO UPDATE SET use_time = excluded.use_time")
-}
-
-func (tx *Tx) putEvidence(ctx context.Context, now time.Time, folds []*fold) error {
-	distinct := map[hash]*fold{}
-	for _, f := range folds {
-		distinct[f.evidence] = f
-	}
-	missing, err := tx.missing(ctx, "event_evidence", now, slices.Collect(maps.Keys(distinct)))
-	if err != nil {
-		return err
-	}
-	var rows, findings [][]any
-	for _, id := range missing {
-		rows = append(rows, []any{id[:], append([]byte{}, distinct[id].Evidence...), Micros(now)}) // nil would be NULL
-		if distinct[id].Findings == nil {
-			continue
-		}
-		for _, word := range distinct[id].Findings() {
-			findings = append(findings, []any{strings.ToLower(word), id[:]})
-		}
-	}
-	err = tx.insert(ctx, "INSERT INTO event_evidence (id, detail, use_time)", rows, "ON CONFLICT (id) DO UPDATE SET use_time = excluded.use_time")
-	if err != nil {
-		return err
-	}
-	return tx.insertNew(ctx, "event_findings (finding, evidence)", findings)
-}
-
-// missing returns which of the shared rows are not there or must be told that they are used, sorted.
-func (tx *Tx) missing(ctx context.Context, table string, now time.Time, ids []hash) ([]hash, error) {
-	known := map[hash]bool{}
-	recently := Micros(now.Add(-useAgain))
-	err := inChunks(ids, func(some []hash) error {
-		w := &conditions{}
-		oneOf(w, "id", blobs(some))
-		w.add("use_time >= " + w.param(recently))
-		found, err := collect(ctx, tx, func(row scanner) (hash, error) {
-			var id []byte
-			err := row.Scan(&id)
-			return hash(id), err
-		}, "SELECT id FROM "+table+w.String(), w.args...)
-		for _, id := range found {
-			known[id] = true
-		}
-		return err
-	})
-	ids = slices.DeleteFunc(ids, func(id hash) bool { return known[id] })
-	slices.SortFunc(ids, func(a, b hash) int { return slices.Compare(a[:], b[:]) })
-	return ids, err
-}
-
-// findEvents gives the folds that are events already their IDs, and brings these up to date. On
-// PostgreSQL the rows are locked, or they could be swept before they are counted on.
-func (tx *Tx) findEvents(ctx context.Context, now time.Time, folds []*fold) error {
-	byKey := map[hash]*fold{}
-	var keys []hash
-	for _, f := range folds {
-		byKey[f.key] = f
-		f.isNew = true
-		keys = append(keys, f.key)
-	}
-	type known struct {
-		id, last             int64
-		severity             int
-		key, image, evidence []byte
-	}
-	var stale []*fold
-	err := inChunks(keys, func(some []hash) error {
-		w := &conditions{}
-		oneOf(w, "e.key", blobs(some))
-		found, err := collect(ctx, tx, func(row scanner) (k known, err error) {
-			err = row.Scan(&k.id, &k.key, &k.severity, &k.image, &k.evidence, &k.last)
-			return k, err
-		}, `SELECT e.id, e.key, e.severity, e.image, e.evidence, c.last_time
-			FROM events e JOIN event_counts c ON c.event = e.id`+w.String()+tx.dialect.forUpdate("c"), w.args...)
-		for _, k := range found {
-			f := byKey[hash(k.key)]
-			f.id, f.isNew = k.id, false
-			same := f.Severity == k.severity && f.image == hash(k.image) && f.evidence == hash(k.evidence)
-			if !same && Micros(f.Last) >= k.last {
-				stale = append(stale, f)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, f := range stale {
-		_, err := tx.Exec(ctx, "UPDATE events SET severity = $2, image = $3, evidence = $4, template = $5, pod_address = $6 WHERE id = $1",
-			f.id, f.Severity, f.image[:], f.evidence[:], f.Template, f.PodAddress)
-		if err != nil {
-			return err
-		}
-	}
-	assignIDs(now, folds)
-	return nil
-}
-
-// assignIDs gives new events IDs that grow with time: milliseconds, and 22 bits that keep replicas
-// apart. They are numbers and not UUIDs because every index holds them.
-func assignIDs(now time.Time, folds []*fold) {
-	next := now.UnixMilli()<<22 | rand.Int64N(1<<22) //nolint:gosec // G404: not a secret
-	for _, f := range folds {
-		if f.isNew {
-			f.id = next
-			next++
-		}
-	}
-}
-
-func (tx *Tx) insertEvents(ctx context.Context, folds []*fold) error {
-	var rows [][]any
-	for _, f := range folds {
-		if f.isNew {
-			rows = append(rows, []any{
-				f.id, f.key[:], f.Action, f.Severity, f.Template, f.Policy, f.node,
-				f.Namespace, f.Pod, f.PodUID, f.PodAddress, f.Container, f.image[:], f.evidence[:],
-			})
-		}
-	}
-	return tx.insert(ctx, `INSERT INTO events (id, key, action, severity, template, policy, node_id,
-		namespace, pod, pod_uid, pod_address, container, image, evidence)`, rows, "")
-}
-
-func (tx *Tx) countEvents(ctx context.Context, folds []*fold) error {
-	var rows [][]any
-	for _, f := range folds {
-		rows = append(rows, []any{f.id, f.Count, Micros(f.First), Micros(f.Last), f.Operation, f.Revision})
-	}
-	return tx.insert(ctx, "INSERT INTO event_counts (event, count, first_time, last_time, operation, revision)", rows,
-		`ON CONFLICT (event) DO UPDATE SET count = event_counts.count + excluded.count,
-		first_time = CASE WHEN excluded.first_time < event_counts.first_time THEN excluded.first_time ELSE event_counts.first_time END,
-		last_time = CASE WHEN excluded.last_time > event_counts.last_time THEN excluded.last_time ELSE event_counts.last_time END,
-		operation = CASE WHEN excluded.last_time >= event_counts.last_time THEN excluded.operation ELSE event_counts.operation END,
-		revision = CASE WHEN excluded.last_time >= event_counts.last_time THEN excluded.revision ELSE event_counts.revision END`)
-}
-
-// trendSeconds and hitSeconds are how long one counter counts.
-const (
-	trendSeconds = 15 * 60
-	hitSeconds   = 60 * 60
-)
-
-type trendKey struct {
-	bucket int64
-	action int
-}
-
-type hitKey struct {
-	policy string
-	hour   int64
-	action int
-}
-
-func (tx *Tx) countTotals(ctx context.Context, trend map[trendKey]int64, hits map[hitKey]int64) error {
-	var rows [][]any
-	for _, k := range slices.SortedFunc(maps.Keys(hits), func(a, b hitKey) int {
-		return cmp.Or(strings.Compare(a.policy, b.policy), cmp.Compare(a.hour, b.hour), cmp.Compare(a.action, b.action))
-	}) {
-		rows = append(rows, []any{k.policy, k.hour, k.action, hits[k]})
-	}
-	err := tx.insert(ctx, "INSERT INTO event_policy_hits (policy, hour, action, count)", rows,
-		"ON CONFLICT (policy, hour, action) DO UPDATE SET count = event_policy_hits.count + excluded.count")
-	if err != nil {
-		return err
-	}
-	rows = nil
-	for _, k := range slices.SortedFunc(maps.Keys(trend), func(a, b trendKey) int {
-		return cmp.Or(cmp.Compare(a.bucket, b.bucket), cmp.Compare(a.action, b.action))
-	}) {
-		rows = append(rows, []any{k.bucket, k.action, trend[k]})
-	}
-	return tx.insert(ctx, "INSERT INTO event_trend (bucket, action, count)", rows,
-		"ON CONFLICT (bucket, action) DO UPDATE SET count = event_trend.count + excluded.count")
 }
 
 // newestEvents is the payload of EventsTopic.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,24 +14,6 @@ type Event struct {
 	ID       string
 	Node     EventNode
 	Position EventPosition
-}
-
-// EventFilter narrows the events; what is empty does not.
-type EventFilter struct {
-	Actions    []int
-	Severities []int
-	Templates  []string
-	Policies   []string
-	Nodes      []string // names or IDs
-	Clusters   []string
-	Namespaces []string
-	Address    string // of the node or the pod
-	Image      string // part of the name, any case
-	ImageID    string
-	Pod        string // part of the name, any case
-	Container  string // part of the name, any case
-	Finding    string
-	From, To   time.Time // of the last occurrence; To is not included
 }
 
 // EventOrder is how a list of events is sorted.
@@ -87,104 +68,56 @@ func (o EventOrder) after(w *conditions, p *EventPosition) {
 	w.add("(" + o.column() + ", c.event)" + comparison + "(" + w.param(p.Value) + ", " + w.param(p.Event) + ")")
 }
 
-// among asks that the column is in what a query of another table finds.
-func (w *conditions) among(column, query string, inner func()) {
-	outside := w.texts
-	w.texts = nil
-	inner()
-	inside := w.String()
-	w.texts = outside
-	w.add(column + " IN (" + query + inside + ")")
-}
-
-// ofEvents adds what the filter asks of the table events.
-func (f EventFilter) ofEvents(w *conditions) {
-	oneOf(w, "e.action", f.Actions)
-	oneOf(w, "e.severity", f.Severities)
-	oneOf(w, "e.template", f.Templates)
-	oneOf(w, "e.policy", f.Policies)
-	oneOf(w, "e.namespace", f.Namespaces)
-	if len(f.Nodes) > 0 || len(f.Clusters) > 0 {
-		w.among("e.node_id", "SELECT node_id FROM event_nodes", func() {
-			if len(f.Nodes) > 0 {
-				w.add("(name IN (" + list(w, f.Nodes) + ") OR node_id IN (" + list(w, f.Nodes) + "))")
-			}
-			oneOf(w, "cluster", f.Clusters)
-		})
-	}
-	if f.Address != "" {
-		w.add("(e.pod_address = " + w.param(f.Address) + " OR e.node_id IN (SELECT node_id FROM event_node_addresses WHERE address = " + w.param(f.Address) + "))")
-	}
-	if f.Image != "" || f.ImageID != "" {
-		w.among("e.image", "SELECT id FROM event_images", func() {
-			w.contains("folded", f.Image)
-			if f.ImageID != "" {
-				w.add("image_id = " + w.param(f.ImageID))
-			}
-		})
-	}
-	w.contains("lower(e.pod)", f.Pod)
-	w.contains("lower(e.container)", f.Container)
-	if f.Finding != "" {
-		w.add("e.evidence IN (SELECT evidence FROM event_findings WHERE finding = " + w.param(strings.ToLower(f.Finding)) + ")")
-	}
-}
-
-// ofTimes adds what the filter asks of the table event_counts.
-func (f EventFilter) ofTimes(w *conditions) {
-	if !f.From.IsZero() {
-		w.add("c.last_time >= " + w.param(Micros(f.From)))
-	}
-	if !f.To.IsZero() {
-		w.add("c.last_time < " + w.param(Micros(f.To)))
-	}
-}
-
-// CountEvents counts those that the filter lets through, but no further than most.
-func (tx *Tx) CountEvents(ctx context.Context, f EventFilter, most int) (int, error) {
-	times, all := &conditions{}, &conditions{}
-	f.ofTimes(times)
-	f.ofEvents(all)
-	query := "SELECT 1 FROM events e"
-	switch {
-	case len(all.texts) == 0:
-		query, all = "SELECT 1 FROM event_counts c", times
-	case len(times.texts) > 0:
-		query += " JOIN event_counts c ON c.event = e.id"
-		f.ofTimes(all)
-	}
-	var count int
-	err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM ("+query+all.String()+" LIMIT "+all.param(most)+") AS counted", all.args...).Scan(&count)
-	return count, err
-}
-
 // Events returns at most limit events after the position, and how many there are in all, counted no
 // further than most.
 func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after *EventPosition, limit, most int) ([]Event, int, error) {
 	if err := tx.planEachTime(ctx); err != nil {
 		return nil, 0, err
 	}
-	count, err := tx.CountEvents(ctx, f, most)
+	narrow, err := tx.narrow(ctx, f)
+	if err != nil {
+		return nil, 0, err
+	}
+	count, err := tx.countEventsOf(ctx, narrow, most)
 	if err != nil || count == 0 {
 		return nil, count, err
 	}
 	w := &conditions{}
 	page := ""
-	if few := count < most; few {
+	if few := count < most && !narrow.all(); few {
 		// The few are found by their index and sorted.
-		f.ofEvents(w)
+		narrow.ofEvents(w)
 		page = "WITH few AS MATERIALIZED (SELECT e.id FROM events e" + w.String() + ") SELECT c.event FROM few CROSS JOIN event_counts c"
 		w.texts = []string{"c.event = few.id"}
 	} else {
 		// Where there are many, going along the order finds a page soon. CROSS JOIN keeps SQLite to it.
-		page = "SELECT c.event FROM event_counts c CROSS JOIN events e"
-		w.add("e.id = c.event")
-		f.ofEvents(w)
+		page = "SELECT c.event FROM event_counts c"
+		if !narrow.all() {
+			page += " CROSS JOIN events e"
+			w.add("e.id = c.event")
+		}
+		narrow.ofEvents(w)
 	}
 	f.ofTimes(w)
 	order.after(w, after)
 	events, err := tx.events(ctx, page+w.String()+order.by()+" LIMIT "+w.param(limit), order, w.args)
 	return events, count, err
+}
+
+func (tx *Tx) countEventsOf(ctx context.Context, f narrowFilter, most int) (int, error) {
+	w := &conditions{}
+	query := "SELECT 1 FROM events e"
+	switch {
+	case f.all():
+		query = "SELECT 1 FROM event_counts c"
+	case f.timed():
+		query += " JOIN event_counts c ON c.event = e.id"
+	}
+	f.ofEvents(w)
+	f.ofTimes(w)
+	var count int
+	err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM ("+query+w.String()+" LIMIT "+w.param(most)+") AS counted", w.args...).Scan(&count)
+	return count, err
 }
 
 // Event returns ErrNotFound when there is none of that ID.
@@ -215,9 +148,13 @@ func (tx *Tx) EventsOf(ctx context.Context, ids []string, f EventFilter) ([]Even
 	if len(numbers) == 0 {
 		return nil, nil
 	}
+	narrow, err := tx.narrow(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	oneOf(w, "e.id", numbers)
 	w.add("c.event = e.id")
-	f.ofEvents(w)
+	narrow.ofEvents(w)
 	f.ofTimes(w)
 	return tx.events(ctx, "SELECT c.event FROM events e CROSS JOIN event_counts c"+w.String(), EventOrder{Ascending: true}, w.args)
 }
@@ -228,18 +165,18 @@ func (tx *Tx) events(ctx context.Context, page string, order EventOrder, args []
 	return collect(ctx, tx, scan, "WITH page AS MATERIALIZED ("+page+") "+eventsOfPage+order.by(), args...)
 }
 
-const eventsOfPage = `SELECT e.id, e.action, e.severity, e.template, e.policy, e.namespace, e.pod, e.pod_uid, e.pod_address, e.container,
+const eventsOfPage = `SELECT e.id, k.action, k.severity, k.template, k.policy, k.namespace, e.pod, e.pod_uid, e.pod_address, k.container,
 		i.name, i.image_id, i.registry, v.detail, n.node_id, n.name, n.cluster, n.addresses,
 		c.count, c.first_time, c.last_time, c.operation, c.revision
-	FROM page CROSS JOIN events e JOIN event_counts c ON c.event = e.id JOIN event_images i ON i.id = e.image
-		JOIN event_evidence v ON v.id = e.evidence JOIN event_nodes n ON n.node_id = e.node_id
+	FROM page CROSS JOIN events e JOIN event_counts c ON c.event = e.id JOIN event_kinds k ON k.id = e.kind
+		JOIN event_images i ON i.id = k.image JOIN event_evidence v ON v.id = k.evidence JOIN event_nodes n ON n.node_id = e.node_id
 	WHERE e.id = page.event`
 
 // EachBlocked hands on the newest events of starts that were blocked since a time, at most so many, in no order.
 func (tx *Tx) EachBlocked(ctx context.Context, since time.Time, most int, do func(Event) error) error {
 	scan := func(row scanner) (Event, error) { return scanEvent(row, EventOrder{}) }
-	return eachRow(ctx, tx, scan, do, `WITH page AS MATERIALIZED (SELECT c.event FROM event_counts c CROSS JOIN events e
-		WHERE e.id = c.event AND e.action = 2 AND c.last_time >= $1 ORDER BY c.last_time DESC LIMIT $2) `+eventsOfPage, Micros(since), most)
+	return eachRow(ctx, tx, scan, do, `WITH page AS MATERIALIZED (SELECT c.event FROM event_counts c CROSS JOIN events e CROSS JOIN event_kinds k
+		WHERE e.id = c.event AND k.id = e.kind AND k.action = 2 AND c.last_time >= $1 ORDER BY c.last_time DESC LIMIT $2) `+eventsOfPage, Micros(since), most)
 }
 
 func scanEvent(row scanner, order EventOrder) (Event, error) {
@@ -329,63 +266,4 @@ func (tx *Tx) PolicyHits(ctx context.Context, policies []string, from time.Time)
 		return err
 	})
 	return hits, err
-}
-
-// sweepBatch is how many rows one sweep deletes at most: others are waiting to write.
-const sweepBatch = 500
-
-// SweepEvents deletes some of what is older than before, and says whether there is more.
-func (s *Store) SweepEvents(ctx context.Context, before, now time.Time) (deleted int, more bool, err error) {
-	err = s.run(ctx, s.write, s.dialect.waiting(), func(tx *Tx) error {
-		deleted, err = tx.sweepEvents(ctx, before)
-		if err != nil || deleted > 0 {
-			return err
-		}
-		return tx.sweepShared(ctx, before, now)
-	})
-	return deleted, deleted > 0, err
-}
-
-func (tx *Tx) sweepEvents(ctx context.Context, before time.Time) (int, error) {
-	// Whether it is old is asked twice: on PostgreSQL it may have been counted on meanwhile.
-	ids, err := collect(ctx, tx, func(row scanner) (id any, err error) {
-		var number int64
-		err = row.Scan(&number)
-		return number, err
-	}, `DELETE FROM event_counts WHERE last_time < $1 AND event IN
-		(SELECT event FROM event_counts WHERE last_time < $1 ORDER BY last_time LIMIT $2) RETURNING event`, Micros(before), sweepBatch)
-	if err != nil || len(ids) == 0 {
-		return 0, err
-	}
-	return len(ids), inChunks(ids, func(some []any) error {
-		for _, table := range []string{"events WHERE id", "notification_outbox WHERE event"} {
-			w := &conditions{}
-			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" IN ("+list(w, some)+")", w.args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// sweepShared deletes what no event needs any more and what was not used for two days; a transaction
-// that began to use it before is over by then.
-func (tx *Tx) sweepShared(ctx context.Context, before, now time.Time) error {
-	unused := Micros(now.Add(-2 * useAgain))
-	var failures []error
-	for _, sweep := range []struct {
-		query string
-		limit int64
-	}{
-		{"DELETE FROM event_trend WHERE bucket < $1", before.Unix() / trendSeconds},
-		{"DELETE FROM event_policy_hits WHERE hour < $1", before.Unix() / hitSeconds},
-		{"DELETE FROM event_spools WHERE update_time < $1", Micros(before)},
-		{"DELETE FROM event_images WHERE use_time < $1 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.image = event_images.id)", unused},
-		{"DELETE FROM event_evidence WHERE use_time < $1 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.evidence = event_evidence.id)", unused},
-	} {
-		_, err := tx.Exec(ctx, sweep.query, sweep.limit)
-		failures = append(failures, err)
-	}
-	_, err := tx.Exec(ctx, "DELETE FROM event_findings WHERE NOT EXISTS (SELECT 1 FROM event_evidence v WHERE v.id = event_findings.evidence)")
-	return errors.Join(append(failures, err)...)
 }

@@ -250,6 +250,28 @@ func TestEventsAreFilteredByEverything(t *testing.T) {
 	})
 }
 
+func TestAPartOfAPodsNameIsFoundWithoutWhatWasGenerated(t *testing.T) {
+	pods := []string{"Shop-API-7d9f8b6c5-x2x4z", "shop-cron-28391820-b7kqv", "shop-db-0", "web", "web-https", "kube-proxy-2xkvs"}
+	var decisions []store.Decision
+	for _, pod := range pods {
+		decisions = append(decisions, decided(pod, nil))
+	}
+	storetest.Run(t, func(t *testing.T, s *store.Store) {
+		add(t, s, batch(0, int64(len(pods)), decisions...))
+		for part, want := range map[string][]string{
+			"shop": {pods[0], pods[1], pods[2]}, "p-c": {pods[1]}, "API": {pods[0]}, "kube-proxy": {pods[5]}, "web": {pods[3], pods[4]}, "web-https": {pods[4]},
+			"shop-api-7d9": {pods[0]}, "SHOP-API-7d9f8b6c5-X2x4z": {pods[0]}, "shop-api-7d9f8b6c5-x2x4zz": nil, "shop-api-8": nil,
+			"shop-cron-28391820": {pods[1]}, "shop-db-0": {pods[2]}, "shop-db-1": nil, "x2x4z": nil,
+		} {
+			var found []string
+			for _, e := range list(t, s, store.EventFilter{Pod: part}, store.EventOrder{}) {
+				found = append(found, e.Pod)
+			}
+			require.ElementsMatch(t, want, found, part)
+		}
+	})
+}
+
 func TestPagesAreInOrderAndLeaveNothingOut(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		var all []store.Decision

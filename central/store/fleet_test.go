@@ -78,7 +78,7 @@ func TestImagesThatNobodyHasAreForgottenAndOthersAreNot(t *testing.T) {
 			id := member(t, tx, "n")
 			require.NoError(t, tx.AddImages(ctx, []store.Image{{ID: "present", LastSeenTime: noon}, {ID: "gone", LastSeenTime: noon}, {ID: "fresh", LastSeenTime: noon.Add(time.Hour)}}))
 			require.NoError(t, tx.AddImageNames(ctx, []store.ImageName{{Image: "gone", Kind: "id", Name: "gone", Key: "gone"}}))
-			require.NoError(t, tx.AddNodeImages(ctx, id, []string{"present"}))
+			require.NoError(t, tx.AddNodeImages(ctx, id, map[string]string{"present": "names"}))
 			require.NoError(t, tx.DeleteOldImages(ctx, noon.Add(time.Minute)))
 			left, err := tx.Images(ctx, []string{"present", "gone", "fresh"})
 			require.NoError(t, err)

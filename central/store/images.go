@@ -11,6 +11,7 @@ import (
 type Image struct {
 	ID           string
 	Platform     string
+	Names        string // which of its names count
 	Search       string // ID and names in lower case
 	LastSeenTime time.Time
 	ImageSummary
@@ -31,13 +32,13 @@ type ImageSummary struct {
 // NoSeverity is the worst severity where nothing was found.
 const NoSeverity = -1
 
-const imageColumns = "i.id, i.platform, i.search, i.scan_state, i.scanned, i.scan_time, i.scanner, i.worst, i.vulnerabilities, i.malware, i.secrets, i.last_seen_time"
+const imageColumns = "i.id, i.platform, i.names, i.search, i.scan_state, i.scanned, i.scan_time, i.scanner, i.worst, i.vulnerabilities, i.malware, i.secrets, i.last_seen_time"
 
 func scanImage(row scanner) (Image, error) {
 	var i Image
 	var scanned string
 	var at, seen int64
-	err := row.Scan(&i.ID, &i.Platform, &i.Search, &i.ScanState, &scanned, &at, &i.Scanner, &i.Worst, &i.Vulnerabilities, &i.Malware, &i.Secrets, &seen)
+	err := row.Scan(&i.ID, &i.Platform, &i.Names, &i.Search, &i.ScanState, &scanned, &at, &i.Scanner, &i.Worst, &i.Vulnerabilities, &i.Malware, &i.Secrets, &seen)
 	if err != nil {
 		return i, err
 	}
@@ -45,25 +46,13 @@ func scanImage(row scanner) (Image, error) {
 	return i, json.Unmarshal([]byte(scanned), &i.Scanned)
 }
 
-// ImageName is one name of an image.
-type ImageName struct {
-	Image string
-	Kind  string // tag, digest or id
-	Name  string
-	Key   string // by which reports are found
-}
-
-func scanImageName(row scanner) (n ImageName, err error) {
-	return n, row.Scan(&n.Image, &n.Kind, &n.Name, &n.Key)
-}
-
 // AddImages keeps images that were not known, as unscanned.
 func (tx *Tx) AddImages(ctx context.Context, images []Image) error {
 	rows := make([][]any, len(images))
 	for n, i := range images {
-		rows[n] = []any{i.ID, i.Platform, i.Search, i.ScanState, "[]", 0, "", NoSeverity, 0, 0, 0, Micros(i.LastSeenTime)}
+		rows[n] = []any{i.ID, i.Platform, i.Names, i.Search, i.ScanState, "[]", 0, "", NoSeverity, 0, 0, 0, Micros(i.LastSeenTime)}
 	}
-	return tx.insertNew(ctx, "images (id, platform, search, scan_state, scanned, scan_time, scanner, worst, vulnerabilities, malware, secrets, last_seen_time)", rows)
+	return tx.insertNew(ctx, "images (id, platform, names, search, scan_state, scanned, scan_time, scanner, worst, vulnerabilities, malware, secrets, last_seen_time)", rows)
 }
 
 // Images returns those of the IDs that are known.
@@ -92,77 +81,6 @@ func (tx *Tx) Summarise(ctx context.Context, id string, s ImageSummary) error {
 		malware = $8, secrets = $9 WHERE id = $1`,
 		id, s.ScanState, encodeList(s.Scanned), Micros(s.ScanTime), s.Scanner, s.Worst, s.Vulnerabilities, s.Malware, s.Secrets)
 	return err
-}
-
-// SetImageSearch changes what a search of an image looks at.
-func (tx *Tx) SetImageSearch(ctx context.Context, id, search string) error {
-	_, err := tx.Exec(ctx, "UPDATE images SET search = $2 WHERE id = $1", id, search)
-	return err
-}
-
-// ImageNames returns the names of images, by image.
-func (tx *Tx) ImageNames(ctx context.Context, ids []string) (map[string][]ImageName, error) {
-	all := map[string][]ImageName{}
-	return all, inChunks(ids, func(part []string) error {
-		w := &conditions{}
-		oneOf(w, "image_id", part)
-		some, err := collect(ctx, tx, scanImageName, "SELECT image_id, kind, name, key FROM image_names"+w.String()+" ORDER BY image_id, kind, name", w.args...)
-		for _, n := range some {
-			all[n.Image] = append(all[n.Image], n)
-		}
-		return err
-	})
-}
-
-// AddImageNames keeps names that were not known.
-func (tx *Tx) AddImageNames(ctx context.Context, names []ImageName) error {
-	rows := make([][]any, len(names))
-	for i, n := range names {
-		rows[i] = []any{n.Image, n.Kind, n.Name, n.Key}
-	}
-	return tx.insertNew(ctx, "image_names (image_id, kind, name, key)", rows)
-}
-
-// ImagesByKeys returns the IDs of images with any of the keys.
-func (tx *Tx) ImagesByKeys(ctx context.Context, keys []string) (ids []string, err error) {
-	return ids, inChunks(keys, func(part []string) error {
-		w := &conditions{}
-		oneOf(w, "key", part)
-		some, err := collect(ctx, tx, scanText, "SELECT DISTINCT image_id FROM image_names"+w.String(), w.args...)
-		ids = append(ids, some...)
-		return err
-	})
-}
-
-// NodeImages returns the IDs of the images that a node has.
-func (tx *Tx) NodeImages(ctx context.Context, node string) ([]string, error) {
-	return collect(ctx, tx, scanText, "SELECT image_id FROM node_images WHERE node_id = $1", node)
-}
-
-// AddNodeImages notes that a node has images, which are known.
-func (tx *Tx) AddNodeImages(ctx context.Context, node string, ids []string) error {
-	rows := make([][]any, len(ids))
-	for i, id := range ids {
-		rows[i] = []any{node, id}
-	}
-	return tx.insertNew(ctx, "node_images (node_id, image_id)", rows)
-}
-
-// RemoveNodeImages notes that a node does not have images any more.
-func (tx *Tx) RemoveNodeImages(ctx context.Context, node string, ids []string, now time.Time) error {
-	return inChunks(ids, func(part []string) error {
-		seen := &conditions{}
-		set := "UPDATE images SET last_seen_time = " + seen.param(Micros(now))
-		oneOf(seen, "id", part)
-		if _, err := tx.Exec(ctx, set+seen.String(), seen.args...); err != nil {
-			return err
-		}
-		w := &conditions{}
-		w.add("node_id = ?", node)
-		oneOf(w, "image_id", part)
-		_, err := tx.Exec(ctx, "DELETE FROM node_images"+w.String(), w.args...)
-		return err
-	})
 }
 
 // ImageFilter narrows a list of images; what is empty does not.

@@ -138,13 +138,9 @@ func (tx *Tx) NodeByName(ctx context.Context, cluster, name string, now time.Tim
 }
 
 // DeleteNode ends a node's membership, and tells all replicas.
-func (tx *Tx) DeleteNode(ctx context.Context, id string, now time.Time) error {
-	_, err := tx.Exec(ctx, "UPDATE images SET last_seen_time = $2 WHERE id IN (SELECT image_id FROM node_images WHERE node_id = $1)", id, Micros(now))
-	if err != nil {
-		return err
-	}
+func (tx *Tx) DeleteNode(ctx context.Context, id string) error {
 	tx.Notify(RemovedNodesTopic, id)
-	_, err = tx.Exec(ctx, "DELETE FROM nodes WHERE id = $1", id)
+	_, err := tx.Exec(ctx, "DELETE FROM nodes WHERE id = $1", id)
 	return err
 }
 

@@ -137,8 +137,8 @@ func (tx *Tx) BeginDelivery(ctx context.Context, c Channel, limit int) (Delivery
 	d.Groups, err = collect(ctx, tx, func(row scanner) (g DeliveryGroup, err error) {
 		err = row.Scan(&g.Policy, &g.Action, &g.Events)
 		return g, err
-	}, `SELECT e.policy, e.action, COUNT(*) FROM notification_outbox o JOIN events e ON e.id = o.event
-		WHERE o.channel = $1 AND o.sending GROUP BY e.policy, e.action ORDER BY COUNT(*) DESC, e.policy, e.action`, c.Name)
+	}, `SELECT k.policy, k.action, COUNT(*) FROM notification_outbox o JOIN events e ON e.id = o.event JOIN event_kinds k ON k.id = e.kind
+		WHERE o.channel = $1 AND o.sending GROUP BY k.policy, k.action ORDER BY COUNT(*) DESC, k.policy, k.action`, c.Name)
 	if err != nil {
 		return Delivery{}, err
 	}

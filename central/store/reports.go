@@ -158,7 +158,7 @@ type NodeImage struct{ Node, Image string }
 func scanNodeImage(row scanner) (n NodeImage, err error) { return n, row.Scan(&n.Node, &n.Image) }
 
 const changedImages = `SELECT DISTINCT i.node_id, i.image_id FROM verdict_changes c
-	JOIN image_names m ON m.key = c.key JOIN node_images i ON i.image_id = m.image_id WHERE c.number > $1`
+	JOIN image_names m ON m.key = c.key JOIN node_images i ON i.image_id = m.image_id AND i.names = m.names WHERE c.number > $1`
 
 // ChangedImages returns which images of which nodes changed after a number.
 func (tx *Tx) ChangedImages(ctx context.Context, after int64) ([]NodeImage, error) {

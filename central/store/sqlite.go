@@ -28,7 +28,7 @@ func (s *Store) openSQLite(path string) error {
 		return err
 	}
 	s.dialect = sqlite
-	if s.write, err = sql.Open("sqlite", sqliteSource(path, "immediate", "synchronous(FULL)", "cache_size(-65536)")); err != nil {
+	if s.write, err = sql.Open("sqlite", sqliteSource(path, "immediate", "synchronous(FULL)", "cache_size(-65536)", "temp_store(MEMORY)", "wal_autocheckpoint(10000)")); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)

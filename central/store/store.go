@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +35,7 @@ type Store struct {
 	changes *changes
 	log     logrus.FieldLogger
 	close   func() error
+	fullAt  atomic.Int64 // when the database had no space for a change, in seconds
 }
 
 // Open opens the database at options.URL and brings its schema up to date. The error is ErrUnavailable
@@ -73,6 +75,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
+// lately is how long Full remembers. Something is written all the time where there are nodes.
+const lately = time.Minute
+
+// Full tells whether the database had no space for a change lately.
+func (s *Store) Full() bool { return time.Since(time.Unix(s.fullAt.Load(), 0)) < lately }
+
 // Tx is one transaction. Its methods, in the files of their domains, are all queries that there are.
 type Tx struct {
 	*Store
@@ -106,7 +114,10 @@ func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, do 
 	for attempt := 1; ; attempt++ {
 		err := s.try(ctx, db, options, do)
 		if err == nil || !isConflict(err) || attempt == attempts || !pause(ctx, attempt) {
-			return translate(err)
+			if err = translate(err); errors.Is(err, ErrFull) {
+				s.fullAt.Store(time.Now().Unix())
+			}
+			return err
 		}
 	}
 }
@@ -135,12 +146,10 @@ func (s *Store) try(ctx context.Context, db *sql.DB, options *sql.TxOptions, do 
 
 // pause waits a random time that grows with the attempts; false means that ctx ended.
 func pause(ctx context.Context, attempt int) bool {
-	timer := time.NewTimer(rand.N(time.Millisecond << min(attempt, 8))) //nolint:gosec // G404: jitter is no secret
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(rand.N(time.Millisecond << min(attempt, 8))): //nolint:gosec // G404: jitter is no secret
 		return true
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,10 +22,22 @@ func TestJoinKeepsTheCertificateAndSaysWhatComesNext(t *testing.T) {
 	config, err := node.ReadConfig(file)
 	require.NoError(t, err)
 	var out strings.Builder
-	require.NoError(t, join(context.Background(), config, central.Address(), central.Token(), &out))
+	require.NoError(t, join(context.Background(), config, []string{central.Address()}, central.Token(), &out))
 	require.Contains(t, out.String(), "as node n1 (node-1)")
 	require.Contains(t, out.String(), fmt.Sprintf("central: {address: %q}", central.Address()))
 	require.FileExists(t, filepath.Join(dir, "state/central/identity.pem"))
+}
+
+func TestJoinGoesOnToTheNextReplicaWhereOneIsAwayButNotWhereOneRefuses(t *testing.T) {
+	central, dir := uplinktest.New(t), t.TempDir()
+	config := node.Config{Node: "n1", State: dir, Central: node.Central{Addresses: []string{"https://127.0.0.1:1", central.Address()}}}
+	used := "pcj_used.secret." + central.Authority.Fingerprint()
+	err := join(context.Background(), config, []string{central.Address(), "https://127.0.0.1:1"}, used, io.Discard)
+	require.ErrorContains(t, err, "token is used up, expired or unknown")
+	var out strings.Builder
+	require.NoError(t, join(context.Background(), config, config.Central.All(), central.Token(), &out))
+	require.Contains(t, out.String(), "A running portcullisd connects within a minute")
+	require.Contains(t, out.String(), "joined "+central.Address())
 }
 
 func TestATokenComesFromAFileOrStandardInputSoThatNobodySeesIt(t *testing.T) {

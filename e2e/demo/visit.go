@@ -19,6 +19,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"portcullis/e2e/lab"
+	"portcullis/event"
 )
 
 // Files of the lab's folder "kept": the first is there when everything is, the second prepares a shell.
@@ -68,7 +69,7 @@ func (s *stage) welcome(different bool) error {
 			demo = relative
 		}
 	}
-	say(guide, os.Getenv(consoleVariable), adminPassword, demo)
+	say(guide, os.Getenv(consoleVariable), adminPassword, demo, event.MessageID)
 	status := map[bool]string{true: "1", false: "0"}[different]
 	temporary := filepath.Join(dir, "writing")
 	if err := os.WriteFile(temporary, []byte(status), 0o600); err != nil {
@@ -83,7 +84,7 @@ Everything goes on running.
   The console        %[1]s in a browser on this machine
                      The certificate is of the demo's own authority, which the browser does not know.
   Log in as          admin, password: %[2]s
-                     Lost it?  %[3]s shell portcullis-central reset-password admin
+                     Another one, which ends all logins: %[3]s shell portcullis-central reset-password admin
 
   A shell there      %[3]s shell      then for example:
                        portcullis get policies
@@ -92,7 +93,7 @@ Everything goes on running.
                        portcullis events --follow
                        portcullis disable policy "no secrets"
                        portcullis nodes list -o wide
-                       journalctl -t portcullisd
+                       journalctl MESSAGE_ID=%[4]s
   or one command     %[3]s shell portcullis events -o wide
 
   Start a container  %[3]s start clean

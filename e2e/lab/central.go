@@ -38,6 +38,7 @@ type Central struct {
 
 // CentralOptions are the settings that tests change.
 type CentralOptions struct {
+	Settings string // lines of its configuration, besides what every one has
 	Database string // URL of a PostgreSQL database; default SQLite in the data folder
 	DataSize int64  // of a file system for the data folder, in bytes; default the lab's own
 }
@@ -93,6 +94,7 @@ func newCentral(options CentralOptions) (*Central, error) {
 	host := fmt.Sprintf("127.2.%d.%d", n>>8, n&0xff)
 	c := &Central{URL: "https://" + host + ":8443", dir: dir, path: path, config: filepath.Join(dir, "central.yaml"), options: options}
 	config := fmt.Sprintf("listen: %[1]s:8443\nurl: %[2]s\nnames: [%[1]s]\ndata: %[3]s/data\nmetrics: {address: %[1]s:9465}\nlog: {level: debug}\n", host, c.URL, dir)
+	config += options.Settings
 	if options.Database != "" {
 		config += fmt.Sprintf("database: %q\n", options.Database)
 	}

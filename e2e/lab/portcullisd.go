@@ -192,7 +192,7 @@ func (d *Portcullisd) Start() error {
 	}
 	d.process = p
 	return p.await(func(ctx context.Context) error {
-		_, err := d.get(ctx, "/readyz")
+		_, err := d.Ready(ctx)
 		return err
 	})
 }
@@ -300,6 +300,9 @@ func (d *Portcullisd) Metric(series string) (float64, error) {
 	}
 	return 0, fmt.Errorf("no metric %s in:\n%s", series, exposition)
 }
+
+// Ready returns what /readyz says; an error where that is not that the daemon is ready.
+func (d *Portcullisd) Ready(ctx context.Context) (string, error) { return d.get(ctx, "/readyz") }
 
 func (d *Portcullisd) get(ctx context.Context, path string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.metrics+path, nil)

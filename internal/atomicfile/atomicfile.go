@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 )
 
+// unfinished are the names of files that are not complete.
+const unfinished = ".new-*"
+
 // Write replaces the file at path, mode 0600. When it returns without an error the file is on the disk.
 func Write(path string, data []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	temporary, err := os.CreateTemp(filepath.Dir(path), unfinished)
 	if err != nil {
 		return err
 	}
@@ -24,6 +27,15 @@ func Write(path string, data []byte) error {
 		return err
 	}
 	return SyncFolder(filepath.Dir(path))
+}
+
+// Tidy removes what Write left in the folder when its process was killed. Nobody may be writing there.
+func Tidy(folder string) error {
+	leftovers, err := filepath.Glob(filepath.Join(folder, unfinished))
+	for _, path := range leftovers {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // SyncFolder waits until what was created, renamed and removed in the folder is on the disk.

@@ -97,6 +97,7 @@ func (a *App) build(options Options) error {
 		return err
 	}
 	a.onStop(a.store.Close)
+	a.metrics.watch(a.store)
 	a.buildEvents()
 	a.onStop(func() error { a.cancel(); a.tasks.Wait(); return nil }) // the last words go to the store
 	password, err := access.FirstAdmin(a.ctx, a.store, a.now())

@@ -72,6 +72,10 @@ func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 		return
 	}
+	if a.store.Full() { // reading goes on, so nothing is gained where nobody is sent here any more
+		_, _ = io.WriteString(w, "ok, but there is no space left for the database, and nothing can be changed\n")
+		return
+	}
 	_, _ = io.WriteString(w, "ok\n")
 }
 

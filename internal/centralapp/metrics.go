@@ -7,6 +7,8 @@ import (
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"portcullis/central/store"
 )
 
 // metrics are central's counters; docs/metrics.md lists them for users. As an interceptor it counts calls.
@@ -39,6 +41,18 @@ func newMetrics(version string) *metrics {
 	m.registry.MustRegister(m.calls, m.callSeconds, m.streams, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watch tells how the database is.
+func (m *metrics) watch(s *store.Store) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "portcullis_central_database_full", Help: "1 while there is no space for what changes.",
+	}, func() float64 {
+		if s.Full() {
+			return 1
+		}
+		return 0
+	}))
 }
 
 func (m *metrics) ended(procedure string, err error) {

@@ -24,6 +24,8 @@ const (
 
 // mountServices says which services central offers. A new one adds its line.
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
+	nodes := options // which are known to say odd things, and need not be kept from saying the rest
+	options = append(slices.Clip(options), connect.WithInterceptors(rpc.Text()))
 	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
 	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
 	mux.Handle(api.NewPolicyServiceHandler(a.policies, options...))
@@ -33,7 +35,7 @@ func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))
 	mux.Handle(api.NewImageServiceHandler(a.images, small...))
-	path, sync := api.NewSyncServiceHandler(a.sync, append(slices.Clip(options), a.sync.Compression())...)
+	path, sync := api.NewSyncServiceHandler(a.sync, append(slices.Clip(nodes), a.sync.Compression())...)
 	mux.Handle(path, a.sync.InTurn(sync))
 	_, join := api.NewSyncServiceHandler(a.sync, small...)
 	mux.Handle(api.SyncServiceJoinProcedure, join)

@@ -123,6 +123,9 @@ func (c *call) describeEvent(id string) error {
 	s.Field("Because", "%s", e.GetBecause())
 	s.Field("Severity", "%s", e.GetSeverity())
 	s.Field("Count", "%d", e.GetCount())
+	if e.GetSummarised() {
+		s.Field("Missing", "%s", "details of some decisions: the node merged them while its spool was full")
+	}
 	s.Field("First", "%s", output.Time(e.GetFirstTime(), c.now))
 	s.Field("Last", "%s", output.Time(e.GetLastTime(), c.now))
 	if e.GetEnforceAt() != nil {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -18,6 +19,7 @@ func (n *Node) httpServer() *http.Server {
 		missing := n.missing()
 		if len(missing) == 0 {
 			fmt.Fprintln(w, "ok")
+			n.sayTrouble(w)
 			return
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -26,6 +28,13 @@ func (n *Node) httpServer() *http.Server {
 		}
 	})
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 1 << 16}
+}
+
+// sayTrouble says what keeps nobody from being judged, but needs somebody's attention.
+func (n *Node) sayTrouble(w io.Writer) {
+	if n.spool != nil && n.spool.Stats().Trouble {
+		fmt.Fprintln(w, "but the spool cannot be written: decisions are held in memory")
+	}
 }
 
 // missing lists what keeps this node from judging containers.

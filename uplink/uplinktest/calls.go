@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -122,6 +123,22 @@ func (c *Central) CutStreams() {
 	c.streams = nil
 }
 
+// SlowAnswer makes the next answer about verdicts, which is what is known when it is asked for, arrive after release.
+func (c *Central) SlowAnswer() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slow := make(chan struct{})
+	c.slow = slow
+	return sync.OnceFunc(func() { close(slow) })
+}
+
+// Slow says whether an answer waits for its release.
+func (c *Central) Slow() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting
+}
+
 // LoseAnswers makes uploads be taken and not answered.
 func (c *Central) LoseAnswers(lose bool) {
 	c.mu.Lock()
@@ -155,15 +172,20 @@ func (c *Central) ReportInventory(_ context.Context, request *portcullisv1.Repor
 
 // GetVerdicts answers what was set.
 func (c *Central) GetVerdicts(_ context.Context, request *portcullisv1.GetVerdictsRequest) (*portcullisv1.GetVerdictsResponse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	answer := &portcullisv1.GetVerdictsResponse{}
+	c.mu.Lock()
 	for _, image := range request.GetImages() {
 		v := c.verdicts[image.GetId()]
 		if v == nil {
 			v = &portcullisv1.ImageVerdict{ImageId: image.GetId()}
 		}
 		answer.Verdicts = append(answer.Verdicts, v)
+	}
+	slow := c.slow
+	c.slow, c.waiting = nil, slow != nil
+	c.mu.Unlock()
+	if slow != nil {
+		<-slow
 	}
 	return answer, nil
 }

@@ -53,6 +53,8 @@ type Central struct {
 	starts    []*portcullisv1.Start
 	calls     map[string]int
 	lose      bool
+	slow      chan struct{} // the next answer about verdicts waits for it
+	waiting   bool
 }
 
 // Token is the join token that a Central takes, without the fingerprint of its authority.

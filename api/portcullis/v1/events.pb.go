@@ -170,7 +170,10 @@ type Event struct {
 	FirstTime      *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=first_time,json=firstTime,proto3" json:"first_time,omitempty"`
 	LastTime       *timestamppb.Timestamp `protobuf:"bytes,27,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
 	// Decisions, exactly.
-	Count         int64 `protobuf:"varint,28,opt,name=count,proto3" json:"count,omitempty"`
+	Count int64 `protobuf:"varint,28,opt,name=count,proto3" json:"count,omitempty"`
+	// Whether details are missing and the pod is an example, because the node merged decisions while its
+	// spool was full.
+	Summarised    bool `protobuf:"varint,29,opt,name=summarised,proto3" json:"summarised,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,6 +404,13 @@ func (x *Event) GetCount() int64 {
 	return 0
 }
 
+func (x *Event) GetSummarised() bool {
+	if x != nil {
+		return x.Summarised
+	}
+	return false
+}
+
 // Ask is one privileged parameter.
 type Ask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -472,7 +482,8 @@ type EventFilter struct {
 	// Part of the image's name, any case.
 	Image   string `protobuf:"bytes,9,opt,name=image,proto3" json:"image,omitempty"`
 	ImageId string `protobuf:"bytes,10,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
-	// Part of the pod's or the container's name, any case.
+	// Part of the pod's name without what controllers append, or a beginning of the whole name; part of the container's
+	// name. Any case.
 	Pod       string `protobuf:"bytes,11,opt,name=pod,proto3" json:"pod,omitempty"`
 	Container string `protobuf:"bytes,12,opt,name=container,proto3" json:"container,omitempty"`
 	// CVE, file hash, secret rule or privileged parameter, whole.
@@ -1132,7 +1143,7 @@ var File_portcullis_v1_events_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1aportcullis/v1/events.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\a\n" +
+	"\x1aportcullis/v1/events.proto\x12\rportcullis.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\a\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x15.portcullis.v1.ActionR\x06action\x12\x1a\n" +
@@ -1165,7 +1176,10 @@ const file_portcullis_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"first_time\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x127\n" +
 	"\tlast_time\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x12\x14\n" +
-	"\x05count\x18\x1c \x01(\x03R\x05count\";\n" +
+	"\x05count\x18\x1c \x01(\x03R\x05count\x12\x1e\n" +
+	"\n" +
+	"summarised\x18\x1d \x01(\bR\n" +
+	"summarised\";\n" +
 	"\x03Ask\x12\x1c\n" +
 	"\tparameter\x18\x01 \x01(\tR\tparameter\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xdb\x03\n" +

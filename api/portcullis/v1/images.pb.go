@@ -80,7 +80,7 @@ type Image struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// sha256:… of the image config.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Names that nodes hold for it or that reports gave.
+	// Names that the most nodes that have it hold for it.
 	Tags      []string  `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
 	Digests   []string  `protobuf:"bytes,3,rep,name=digests,proto3" json:"digests,omitempty"`
 	ScanState ScanState `protobuf:"varint,4,opt,name=scan_state,json=scanState,proto3,enum=portcullis.v1.ScanState" json:"scan_state,omitempty"`

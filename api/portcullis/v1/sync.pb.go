@@ -1152,10 +1152,8 @@ func (x *UploadDecisionsRequest) GetDecisions() []*FoldedDecision {
 // FoldedDecision is decisions that are the same but for their time. The event's id, template, registry
 // and node fields are central's to fill in.
 type FoldedDecision struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Event *Event                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
-	// Whether older decisions were merged into this one with less detail, because the spool was full.
-	Summarised    bool `protobuf:"varint,2,opt,name=summarised,proto3" json:"summarised,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Event         *Event                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1195,13 +1193,6 @@ func (x *FoldedDecision) GetEvent() *Event {
 		return x.Event
 	}
 	return nil
-}
-
-func (x *FoldedDecision) GetSummarised() bool {
-	if x != nil {
-		return x.Summarised
-	}
-	return false
 }
 
 type UploadDecisionsResponse struct {
@@ -1508,12 +1499,9 @@ const file_portcullis_v1_sync_proto_rawDesc = "" +
 	"\x05spool\x18\x01 \x01(\tR\x05spool\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x03R\x05after\x12\x18\n" +
 	"\athrough\x18\x03 \x01(\x03R\athrough\x12;\n" +
-	"\tdecisions\x18\x04 \x03(\v2\x1d.portcullis.v1.FoldedDecisionR\tdecisions\"\\\n" +
+	"\tdecisions\x18\x04 \x03(\v2\x1d.portcullis.v1.FoldedDecisionR\tdecisions\"<\n" +
 	"\x0eFoldedDecision\x12*\n" +
-	"\x05event\x18\x01 \x01(\v2\x14.portcullis.v1.EventR\x05event\x12\x1e\n" +
-	"\n" +
-	"summarised\x18\x02 \x01(\bR\n" +
-	"summarised\"3\n" +
+	"\x05event\x18\x01 \x01(\v2\x14.portcullis.v1.EventR\x05event\"3\n" +
 	"\x17UploadDecisionsResponse\x12\x18\n" +
 	"\athrough\x18\x01 \x01(\x03R\athrough\"C\n" +
 	"\x13ReportStartsRequest\x12,\n" +

@@ -24,6 +24,7 @@ import (
 	portcullisv1 "portcullis/api/portcullis/v1"
 	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
+	"portcullis/central/centraltest"
 	"portcullis/central/images"
 	"portcullis/central/nodes"
 	"portcullis/central/pki"
@@ -31,26 +32,6 @@ import (
 	"portcullis/central/store"
 	"portcullis/central/store/storetest"
 )
-
-// Clock is what the time is until a test moves it.
-type Clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// Now is the time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// Add moves the time.
-func (c *Clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // Bundles is the newest bundle of all replicas.
 type Bundles struct {
@@ -106,7 +87,7 @@ type Central struct {
 	Images    *images.Service
 	Bundles   *Bundles
 	Decisions *Decisions
-	Clock     *Clock
+	Clock     *centraltest.Clock
 	URL       string
 	// Stop ends the replica as a signal would.
 	Stop func()
@@ -114,10 +95,17 @@ type Central struct {
 	t testing.TB
 }
 
+// Both runs a test with a central on either database.
+func Both(t *testing.T, test func(t *testing.T, c *Central)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) { test(t, New(t, storetest.SQLite(t))) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, New(t, storetest.Postgres(t))) })
+}
+
 // New starts a central on an empty database.
 func New(t testing.TB, database string) *Central {
 	t.Helper()
-	return start(t, database, &Bundles{}, &Clock{now: time.Now()})
+	return start(t, database, &Bundles{}, centraltest.NewClock(time.Now()))
 }
 
 // Replica starts another replica of the central on its database, which has to be PostgreSQL.
@@ -126,7 +114,7 @@ func (c *Central) Replica(database string) *Central {
 	return start(c.t, database, c.Bundles, c.Clock)
 }
 
-func start(t testing.TB, database string, bundles *Bundles, clock *Clock) *Central {
+func start(t testing.TB, database string, bundles *Bundles, clock *centraltest.Clock) *Central {
 	t.Helper()
 	logger := logrus.New()
 	logger.SetOutput(t.Output())

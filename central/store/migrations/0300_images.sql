@@ -4,6 +4,7 @@
 CREATE TABLE images (
     id              TEXT   NOT NULL PRIMARY KEY, -- sha256:…
     platform        TEXT   NOT NULL,
+    names           TEXT   NOT NULL, -- those that count, of image_names
     search          TEXT   NOT NULL, -- ID and names in lower case
     scan_state      BIGINT NOT NULL, -- ScanState of the API
     scanned         TEXT   NOT NULL, -- JSON
@@ -16,21 +17,25 @@ CREATE TABLE images (
     last_seen_time  BIGINT NOT NULL
 );
 
+-- All names that some node has for an image, together: nodes that say the same share them, and what a node
+-- says of an image changes nothing of what others say.
 CREATE TABLE image_names (
     image_id TEXT   NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    names    TEXT   NOT NULL, -- hash of them all
     kind     TEXT   NOT NULL, -- id, tag, digest
     name     TEXT   NOT NULL,
     key      TEXT   NOT NULL, -- by which reports are found
-    PRIMARY KEY (image_id, kind, name)
+    PRIMARY KEY (image_id, names, kind, name)
 );
-CREATE INDEX image_names_key ON image_names (key, image_id);
+CREATE INDEX image_names_key ON image_names (key, image_id, names);
 
 CREATE TABLE node_images (
     node_id  TEXT NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
     image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    names    TEXT NOT NULL, -- of image_names
     PRIMARY KEY (node_id, image_id)
 );
-CREATE INDEX node_images_image ON node_images (image_id, node_id);
+CREATE INDEX node_images_image ON node_images (image_id, names, node_id);
 
 CREATE TABLE reports (
     id          TEXT   NOT NULL PRIMARY KEY,

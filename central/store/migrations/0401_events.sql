@@ -44,34 +44,48 @@ CREATE TABLE event_findings (
 );
 CREATE INDEX event_findings_evidence ON event_findings (evidence);
 
-CREATE TABLE events (
-    id          BIGINT   NOT NULL PRIMARY KEY,
-    key         BYTEA    NOT NULL UNIQUE, -- hash of what makes two decisions one event
-    action      SMALLINT NOT NULL,
-    severity    SMALLINT NOT NULL,
-    template    TEXT     NOT NULL,
-    policy      TEXT     NOT NULL,
-    node_id     TEXT     NOT NULL,
-    namespace   TEXT     NOT NULL,
-    pod         TEXT     NOT NULL,
-    pod_uid     TEXT     NOT NULL,
-    pod_address TEXT     NOT NULL,
-    container   TEXT     NOT NULL,
-    image       BYTEA    NOT NULL,
-    evidence    BYTEA    NOT NULL
+-- What events of pods that are alike have in common. There are few of these, so that they may have many indexes.
+CREATE TABLE event_kinds (
+    id        BYTEA    NOT NULL PRIMARY KEY, -- hash of the rest
+    action    SMALLINT NOT NULL,
+    severity  SMALLINT NOT NULL,
+    template  TEXT     NOT NULL,
+    policy    TEXT     NOT NULL,
+    namespace TEXT     NOT NULL,
+    workload  TEXT     NOT NULL, -- the pods' names without what was generated, in lower case
+    container TEXT     NOT NULL,
+    image     BYTEA    NOT NULL,
+    evidence  BYTEA    NOT NULL,
+    use_time  BIGINT   NOT NULL
 );
-CREATE INDEX events_action ON events (action);
-CREATE INDEX events_severity ON events (severity);
-CREATE INDEX events_template ON events (template, action);
-CREATE INDEX events_policy ON events (policy);
-CREATE INDEX events_node ON events (node_id);
-CREATE INDEX events_namespace ON events (namespace, policy);
+CREATE INDEX event_kinds_template ON event_kinds (template, action);
+CREATE INDEX event_kinds_policy ON event_kinds (policy);
+CREATE INDEX event_kinds_namespace ON event_kinds (namespace, policy);
+CREATE INDEX event_kinds_image ON event_kinds (image);
+CREATE INDEX event_kinds_evidence ON event_kinds (evidence);
+
+-- Every index here costs each new event. All but the one of addresses are written in few places at a time: a node
+-- uploads what is close together in the second.
+--
+-- The type of id is INTEGER for SQLite, where a table is kept in the order of such a key and all its indexes lead to it,
+-- and BIGINT for PostgreSQL, where alone comments nest.
+CREATE TABLE events (
+    id          /* /* */ INTEGER -- */ BIGINT
+                       NOT NULL PRIMARY KEY,
+    node_id     TEXT   NOT NULL,
+    key         BYTEA  NOT NULL, -- hash of what makes two decisions of a node one event
+    kind        BYTEA  NOT NULL,
+    pod         TEXT   NOT NULL,
+    pod_uid     TEXT   NOT NULL,
+    pod_address TEXT   NOT NULL
+);
+CREATE UNIQUE INDEX events_key ON events (node_id, key);
+CREATE INDEX events_kind ON events (kind);
 CREATE INDEX events_pod_address ON events (pod_address);
-CREATE INDEX events_image ON events (image);
-CREATE INDEX events_evidence ON events (evidence);
 
 CREATE TABLE event_counts (
-    event      BIGINT NOT NULL PRIMARY KEY,
+    event      /* /* */ INTEGER -- */ BIGINT
+                      NOT NULL PRIMARY KEY,
     count      BIGINT NOT NULL,
     first_time BIGINT NOT NULL,
     last_time  BIGINT NOT NULL,
@@ -101,6 +115,7 @@ DROP TABLE event_policy_hits;
 DROP TABLE event_trend;
 DROP TABLE event_counts;
 DROP TABLE events;
+DROP TABLE event_kinds;
 DROP TABLE event_findings;
 DROP TABLE event_evidence;
 DROP TABLE event_images;

@@ -24,6 +24,9 @@ const programs = "/usr/lib/postgresql/15/bin"
 
 // Cluster is a PostgreSQL server of its own, which listens on a unix socket in its folder only.
 type Cluster struct {
+	// Durable makes the server, when it starts, wait for the disk as one does that is not for tests.
+	Durable bool
+
 	folder    string
 	owner     *syscall.Credential // PostgreSQL refuses to be root
 	databases atomic.Int64
@@ -66,7 +69,10 @@ func (c *Cluster) data() string { return filepath.Join(c.folder, "data") }
 
 // Start starts the server, which may have run before, and waits until it answers.
 func (c *Cluster) Start() error {
-	settings := "-c listen_addresses= -c fsync=off -c max_connections=200 -c unix_socket_directories=" + c.folder
+	settings := "-c listen_addresses= -c max_connections=200 -c unix_socket_directories=" + c.folder
+	if !c.Durable {
+		settings += " -c fsync=off"
+	}
 	return c.run("pg_ctl", "start", "--wait", "--silent", "--pgdata", c.data(), "--log", filepath.Join(c.folder, "log"), "--options", settings)
 }
 
@@ -116,12 +122,15 @@ func children(of int) (all []int) {
 
 // gone waits until processes that were killed have ended: a server does not start while one of them holds its memory.
 func gone(processes []int) error {
+	again, enough := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
+	defer again.Stop()
 	for _, pid := range processes {
-		for tries := 0; syscall.Kill(pid, 0) == nil; tries++ {
-			if tries == 1000 {
+		for syscall.Kill(pid, 0) == nil {
+			select {
+			case <-again.C:
+			case <-enough:
 				return fmt.Errorf("killing PostgreSQL: process %d is still there", pid)
 			}
-			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	return nil

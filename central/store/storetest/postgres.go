@@ -56,14 +56,27 @@ func startShared() (*Cluster, error) {
 	return cluster, server.Start()
 }
 
+// DurablePostgres names an empty database in a cluster of its own that waits for the disk, as one does that
+// is not for tests.
+func DurablePostgres(t testing.TB) (url string) {
+	t.Helper()
+	return startCluster(t, true).Database(t)
+}
+
 // StartCluster starts a cluster for one test, which may stop it and start it again.
 func StartCluster(t *testing.T) *Cluster {
+	t.Helper()
+	return startCluster(t, false)
+}
+
+func startCluster(t testing.TB, durable bool) *Cluster {
 	t.Helper()
 	server, err := postgrestest.New("")
 	if server != nil {
 		t.Cleanup(func() { require.NoError(t, server.Remove()) })
 	}
 	require.NoError(t, err)
+	server.Durable = durable
 	require.NoError(t, server.Start())
 	return &Cluster{server}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ossf/osv-schema/bindings/go/osvschema"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"portcullis/scanner-client/formats"
 	"portcullis/scanner-client/verdict"
 )
 
@@ -55,10 +56,6 @@ var cve = regexp.MustCompile(`CVE-\d{4}-\d{4,}`)
 // them is a finding.
 func fromHit(hit Hit) []verdict.Vulnerability {
 	affected := affectedBy(hit)
-	scores := hit.Advisory.GetSeverity()
-	for _, a := range affected {
-		scores = slices.Concat(scores, a.GetSeverity())
-	}
 	base := verdict.Vulnerability{
 		Severity:     severityOf(hit.Advisory, affected),
 		Package:      hit.Package.Name,
@@ -71,7 +68,7 @@ func fromHit(hit Hit) []verdict.Vulnerability {
 	if !osPackage(hit.Package.PURLType) {
 		base.Path = hit.Package.Location.PathOrEmpty()
 	}
-	if overNetwork(scores) {
+	if formats.Reachable(scores(severities(hit.Advisory, affected))...) {
 		base.Labels = []string{"network"}
 	}
 	ids, others := identities(hit.Advisory)

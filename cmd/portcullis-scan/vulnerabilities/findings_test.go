@@ -30,7 +30,7 @@ func TestSeverityIsTheDatabasesOwnBeforeTheScore(t *testing.T) {
 		"score of version 3.1":          {`{"severity": [` + critical + `]}`, verdict.Critical},
 		"score of version 3.0":          {`{"severity": [` + medium + `]}`, verdict.Medium},
 		"the worst of several":          {`{"severity": [` + medium + `, ` + critical + `]}`, verdict.Critical},
-		"version 4 before version 3":    {`{"severity": [` + critical + `, {"type": "CVSS_V4", "score": "CVSS:4.0/AV:L/AC:H/AT:P/PR:H/UI:A/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N"}]}`, verdict.Low},
+		"the worst of both versions":    {`{"severity": [` + critical + `, {"type": "CVSS_V4", "score": "CVSS:4.0/AV:L/AC:H/AT:P/PR:H/UI:A/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N"}]}`, verdict.Critical},
 		"score of the package":          {`{"affected": [{"severity": [` + critical + `]}]}`, verdict.Critical},
 		"Debian's urgency":              {`{"severity": [` + critical + `], "affected": [{"ecosystem_specific": {"urgency": "unimportant"}}]}`, verdict.Negligible},
 		"Debian's urgency by rule":      {`{"affected": [{"ecosystem_specific": {"urgency": "medium**"}}]}`, verdict.Medium},
@@ -39,7 +39,7 @@ func TestSeverityIsTheDatabasesOwnBeforeTheScore(t *testing.T) {
 		"a package that is malware":     {`{"id": "MAL-2024-1"}`, verdict.Critical},
 		"a rating of another kind":      {`{"severity": [` + medium + `], "database_specific": {"severity": "7.5"}}`, verdict.Medium},
 		"a score that cannot be read":   {`{"severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:X"}]}`, verdict.Unknown},
-		"a score of nothing":            {`{"severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"}]}`, verdict.Unknown},
+		"a score of nothing":            {`{"severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"}]}`, verdict.Negligible},
 		"nothing":                       {`{}`, verdict.Unknown},
 		"a severity that is not a text": {`{"database_specific": {"severity": 5}}`, verdict.Unknown},
 	} {

@@ -21,7 +21,7 @@ function useColumns(): TableColumnsType<AuditEntry> {
   const time = useTime()
   return [
     { key: 'time', title: t('audit.time'), render: (_, entry) => time(entry.time) },
-    { key: 'actor', title: t('audit.actor'), render: (_, { actor }) => actorName(actor) },
+    { key: 'actor', title: t('audit.actor'), width: 160, ellipsis: true, render: (_, { actor }) => actorName(actor) },
     { key: 'address', title: t('audit.address'), dataIndex: 'address' },
     { key: 'method', title: t('audit.method'), render: (_, { method }) => <code>{method}</code> },
     { key: 'kind', title: t('audit.kind'), render: (_, { kind }) => word('kind', kind) },

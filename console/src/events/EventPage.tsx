@@ -1,15 +1,20 @@
 import { useQuery } from '@tanstack/react-query'
-import { Card, Descriptions, Typography } from 'antd'
+import { Button, Card, Descriptions, Typography } from 'antd'
 import type { ReactNode } from 'react'
-import { Link, useParams } from 'react-router'
+import { Link, useNavigate, useParams } from 'react-router'
+import { Role } from '../api/portcullis/v1/access_pb'
 import type { Event } from '../api/portcullis/v1/events_pb'
 import { central } from '../central'
+import { useSession } from '../session/session'
 import { PageHead } from '../shared/PageHead'
 import { SeverityTag } from '../shared/SeverityTag'
 import { Answer } from '../shared/states'
 import { useTime } from '../shared/time'
 import { type TextKey, useText } from '../text'
 import { ActionTag } from './ActionTag'
+import { Evidence } from './Evidence'
+import { nodeURL } from './links'
+import { useExemptionURL } from './useExemptionURL'
 
 function Facts({ event }: { event: Event }) {
   const { t, word, locale } = useText()
@@ -20,15 +25,18 @@ function Facts({ event }: { event: Event }) {
     row('events.type', word('template', event.template)),
     row('events.policy', event.policy ? <Link to={`/policies/${encodeURIComponent(event.policy)}`}>{event.policy}</Link> : t('events.noPolicy')),
     row('events.enforceAt', event.enforceAt && time(event.enforceAt)),
+    row('events.reason', event.policy ? '' : word('reason', event.reason)),
     row('events.severity', event.severity && <SeverityTag severity={event.severity} />),
     row('events.image', event.image),
-    row('events.imageID', event.imageId && <code>{event.imageId}</code>),
+    row('events.imageID', event.imageId && <Link to={`/images/${encodeURIComponent(event.imageId)}`}><code>{event.imageId}</code></Link>),
     row('events.registry', event.registry),
     row('events.namespace', event.namespace),
     row('events.pod', event.pod),
+    row('events.podUID', event.podUid && <code>{event.podUid}</code>),
     row('events.podAddress', event.podAddress),
     row('events.container', event.container),
-    row('events.node', event.node),
+    row('events.node', event.nodeId ? <Link to={nodeURL(event.nodeId)}>{event.node}</Link> : event.node),
+    row('events.nodeID', event.nodeId && <code>{event.nodeId}</code>),
     row('events.nodeAddresses', event.nodeAddresses.join(', ')),
     row('events.cluster', event.cluster),
     row('events.operation', event.operation),
@@ -36,6 +44,7 @@ function Facts({ event }: { event: Event }) {
     row('events.first', time(event.firstTime)),
     row('events.last', time(event.lastTime)),
     row('events.count', event.count.toLocaleString(locale)),
+    row('events.missing', event.summarised && t('events.summarised')),
   ]
   const items = rows.filter(({ shows }) => shows).map(({ label, shows }) => ({ key: label, label: t(label), children: shows }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere' } }} />
@@ -46,7 +55,7 @@ function Asks({ event }: { event: Event }) {
   if (event.asks.length === 0) return null
   return (
     <Card title={t('events.asks')} style={{ marginTop: 16 }}>
-      <ul>
+      <ul style={{ margin: 0, paddingInlineStart: 16 }}>
         {event.asks.map(({ parameter, detail }) => (
           <li key={parameter + detail}>
             <code>{parameter}</code> {detail}
@@ -54,6 +63,25 @@ function Asks({ event }: { event: Event }) {
         ))}
       </ul>
     </Card>
+  )
+}
+
+function Ways({ event }: { event: Event }) {
+  const { t } = useText()
+  const navigate = useNavigate()
+  const { may } = useSession()
+  const exemption = useExemptionURL(event)
+  const way = (to: string, text: TextKey, type?: 'primary') => (
+    <Button type={type} onClick={() => void navigate(to)}>
+      {t(text)}
+    </Button>
+  )
+  return (
+    <>
+      {event.policy && way(`/policies/${encodeURIComponent(event.policy)}`, 'events.showPolicy')}
+      {event.imageId && way(`/images/${encodeURIComponent(event.imageId)}`, 'events.showImage')}
+      {event.policy && may(Role.EDITOR) && way(exemption(), 'events.exempt', 'primary')}
+    </>
   )
 }
 
@@ -77,14 +105,17 @@ export function EventPage() {
     <Answer of={query}>
       {({ event, remedy }) => (
         <>
-          <PageHead title={t('events.details')} />
+          <PageHead title={t('events.details')}>
+            <Ways event={event!} />
+          </PageHead>
           <Card>
             <Facts event={event!} />
           </Card>
           <Words title="events.because" text={event!.because} />
+          <Evidence event={event!} />
+          <Asks event={event!} />
           <Words title="events.remedy" text={remedy} />
           <Words title="events.message" text={event!.message} />
-          <Asks event={event!} />
         </>
       )}
     </Answer>

@@ -1,7 +1,17 @@
 import { create } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
-import { Action, type EventFilter, EventFilterSchema } from '../api/portcullis/v1/events_pb'
+import { Action, type EventFilter, EventFilterSchema, EventOrder } from '../api/portcullis/v1/events_pb'
 import type { Filters } from '../shared/filters'
+
+// sorts are the orders of the list, by the names they have in URLs.
+const sorts = {
+  '-last_time': EventOrder.LAST_TIME_DESC,
+  last_time: EventOrder.LAST_TIME_ASC,
+  '-count': EventOrder.COUNT_DESC,
+  count: EventOrder.COUNT_ASC,
+}
+
+export type Sort = keyof typeof sorts
 
 const actions = { block: Action.BLOCK, alert: Action.ALERT }
 
@@ -24,9 +34,16 @@ export const filterNames = {
   from: 'any',
   to: 'any',
   days: 'any',
+  sort: Object.keys(sorts),
 } as const
 
 export type FilterName = keyof typeof filterNames
+
+// toSort is the newest first, unless the URL says otherwise.
+export function toSort(filters: Filters<FilterName>) {
+  const sort = (filters.sort[0] ?? '-last_time') as Sort
+  return { sort, order: sorts[sort] }
+}
 
 function midnight(date: Date, shift: number) {
   return timestampFromDate(new Date(date.getFullYear(), date.getMonth(), date.getDate() + shift))

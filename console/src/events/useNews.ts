@@ -1,22 +1,38 @@
 import { Code, ConnectError } from '@connectrpc/connect'
 import { useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useEffect, useEffectEvent, useRef, useState } from 'react'
 import type { EventFilter } from '../api/portcullis/v1/events_pb'
 import { central } from '../central'
 
 const again = 5_000
+// A list that changes more often cannot be read, and central has to make it.
+const pause = 500
 
-// useNews tells whether events have come that the filter lets through. It does not put them into the list
-// by itself: rows that move are hard to read and to click.
-export function useNews(filter: EventFilter, key: string) {
+// useNews tells whether events have come that the filter lets through, or puts them into the list itself
+// while live is set.
+export function useNews(filter: EventFilter, key: string, live: boolean) {
   const queries = useQueryClient()
   const [seen, setSeen] = useState({ key, news: false })
+  const due = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const show = () => {
+    due.current = undefined
+    setSeen({ key, news: false })
+    void queries.invalidateQueries({ queryKey: ['events', 'list'] })
+  }
+  const came = useEffectEvent(() => {
+    if (!live) setSeen({ key, news: true })
+    else due.current ??= setTimeout(show, pause)
+  })
+  const follow = useEffectEvent(async (signal: AbortSignal) => {
+    // Central begins with headers. What came between the list and them is in nobody's stream.
+    for await (const _ of central.events.followEvents({ filter }, { signal, onHeader: show })) came()
+  })
   useEffect(() => {
     const stop = new AbortController()
-    const follow = async () => {
+    const keepFollowing = async () => {
       while (!stop.signal.aborted) {
         try {
-          for await (const _ of central.events.followEvents({ filter }, { signal: stop.signal })) setSeen({ key, news: true })
+          await follow(stop.signal)
         } catch (error) {
           // The list itself says what is wrong; only a central that is away may be back.
           if (ConnectError.from(error).code === Code.Unimplemented) return
@@ -24,15 +40,12 @@ export function useNews(filter: EventFilter, key: string) {
         await new Promise((resolve) => setTimeout(resolve, again))
       }
     }
-    void follow()
-    return () => stop.abort()
-    // eslint-disable-next-line react/exhaustive-deps -- the key says all that the filter says
+    void keepFollowing()
+    return () => {
+      stop.abort()
+      clearTimeout(due.current)
+      due.current = undefined
+    }
   }, [key])
-  return {
-    news: seen.key === key && seen.news,
-    show() {
-      setSeen({ key, news: false })
-      void queries.invalidateQueries({ queryKey: ['events'] })
-    },
-  }
+  return { news: seen.key === key && seen.news, show }
 }

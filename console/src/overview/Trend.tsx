@@ -65,27 +65,29 @@ export function Trend({ days }: { days: EventDay[] }) {
     <>
       <div ref={element} style={{ height: 260 }} aria-hidden />
       <Typography.Text type="secondary">{t('overview.trendHint')}</Typography.Text>
-      <table className="trend">
-        <caption>{t('overview.trend')}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t('overview.day')}</th>
-            <th scope="col">{t('overview.blocked')}</th>
-            <th scope="col">{t('overview.alerted')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {days.map((day) => (
-            <tr key={day.date}>
-              <th scope="row">
-                <a href={dayURL(day)}>{day.date}</a>
-              </th>
-              <td>{day.blocked.toLocaleString(locale)}</td>
-              <td>{day.alerted.toLocaleString(locale)}</td>
+      <div className="trend">
+        <table>
+          <caption>{t('overview.trend')}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t('overview.day')}</th>
+              <th scope="col">{t('overview.blocked')}</th>
+              <th scope="col">{t('overview.alerted')}</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {days.map((day) => (
+              <tr key={day.date}>
+                <th scope="row">
+                  <a href={dayURL(day)}>{day.date}</a>
+                </th>
+                <td>{day.blocked.toLocaleString(locale)}</td>
+                <td>{day.alerted.toLocaleString(locale)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   )
 }

@@ -25,8 +25,11 @@ export const overviewTexts = {
   'overview.attention': ['Needs attention', '待处理'],
   'overview.calm': ['Nothing needs attention', '暂无待处理事项'],
   'overview.ending': ['{{name}} blocks by itself from {{time}} on', '{{name}} 将于 {{time}} 自动开始拦截'],
-  'overview.endingHits_one': ['It would have blocked {{count}} start in the last 7 days.', '近 7 日内有 {{count}} 次启动会被拦截。'],
-  'overview.endingHits_other': ['It would have blocked {{count}} starts in the last 7 days.', '近 7 日内有 {{count}} 次启动会被拦截。'],
+  'overview.endingImpact': [
+    'Images that could not start then: {{images}}, on nodes: {{nodes}}. Starts of the last 7 days that it would have stopped: {{starts}}.',
+    '届时 {{nodes}} 个节点上的 {{images}} 个镜像将无法启动；近 7 日内有 {{starts}} 次启动会被拦截。',
+  ],
+  'overview.endingUnknown': ['What it would block could not be found out.', '无法评估其影响。'],
   'overview.expiring': ['The exemption {{name}} expires at {{time}}', '例外 {{name}} 将于 {{time}} 到期'],
   'overview.refused_one': ['{{count}} node could not use the newest bundle', '{{count}} 个节点无法使用最新策略包'],
   'overview.refused_other': ['{{count}} nodes could not use the newest bundle', '{{count}} 个节点无法使用最新策略包'],

@@ -75,7 +75,7 @@ export const policyTexts = {
   'policies.patternHint': ['* and ? stand for any characters; all when empty.', '可使用 * 和 ? 通配，留空表示全部。'],
   'policies.preview': ['Preview the impact', '预览影响'],
   'policies.previewTitle': ['Impact, if it blocked now', '若立即拦截的影响'],
-  'policies.previewNothing': ['It would stop nothing that is known, and alert of nothing.', '不会影响任何已知镜像或启动。'],
+  'policies.previewNothing': ['It would stop nothing that is known. Nor would it alert.', '不会影响任何已知镜像或启动。'],
   'policies.previewImages': ['{{images}} images on {{nodes}} nodes could not start', '{{nodes}} 个节点上的 {{images}} 个镜像将无法启动'],
   'policies.previewStarts_one': ['{{count}} start of the last 7 days would have been stopped', '近 7 日内有 {{count}} 次启动会被拦截'],
   'policies.previewStarts_other': ['{{count}} starts of the last 7 days would have been stopped', '近 7 日内有 {{count}} 次启动会被拦截'],

@@ -86,6 +86,11 @@ export const words = {
   'unscanned.Alert': ['Alert', '告警'],
   'unscanned.Block': ['Block', '拦截'],
 
+  'reason.policy': ['Policy', '策略命中'],
+  'reason.unscanned': ['The image was not scanned', '镜像未扫描'],
+  'reason.source-failed': ['Its scan result could not be had', '无法获取扫描结果'],
+  'reason.no-bundle': ['The node had no policies', '节点尚无策略'],
+
   'kind.policy': ['Policy', '策略'],
   'kind.exemption': ['Exemption', '例外'],
   'kind.report': ['Report', '扫描报告'],

@@ -28,7 +28,7 @@ export type Image = Message<"portcullis.v1.Image"> & {
   id: string;
 
   /**
-   * Names that nodes hold for it or that reports gave.
+   * Names that the most nodes that have it hold for it.
    *
    * @generated from field: repeated string tags = 2;
    */
