@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
@@ -25,10 +28,11 @@ type hub struct {
 	verdicts int64              // up to which change streams were told
 }
 
-// outgoing is a bundle as it is sent.
+// outgoing is a bundle as it is sent. It is compressed once, not for each node.
 type outgoing struct {
-	message *portcullisv1.SyncResponse
-	held    held
+	message        *portcullisv1.SyncResponse
+	plain, gzipped []byte // of message
+	held           held
 }
 
 // held is the bundle that a node holds. Its number is not enough: a database that was restored gives numbers a
@@ -38,12 +42,18 @@ type held struct {
 	sha256 string // of its documents
 }
 
-func newOutgoing(b *portcullisv1.Bundle) *outgoing {
-	sum := sha256.Sum256([]byte(b.GetDocuments()))
-	return &outgoing{
-		message: &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}},
-		held:    held{b.GetNumber(), hex.EncodeToString(sum[:])},
+func newOutgoing(b *portcullisv1.Bundle) (*outgoing, error) {
+	message := &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}}
+	plain, err := proto.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
 	}
+	gzipped, err := compressed(plain)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
+	}
+	sum := sha256.Sum256([]byte(b.GetDocuments()))
+	return &outgoing{message: message, plain: plain, gzipped: gzipped, held: held{b.GetNumber(), hex.EncodeToString(sum[:])}}, nil
 }
 
 // stream is one node's.
@@ -206,7 +216,10 @@ func (s *Sync) loadBundle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	newest := newOutgoing(bundle)
+	newest, err := newOutgoing(bundle)
+	if err != nil {
+		return err
+	}
 	if before := s.hub.bundle.Load(); before != nil && before.held == newest.held {
 		return nil
 	}

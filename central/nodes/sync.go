@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
 	"portcullis/central/store"
 )
@@ -54,6 +55,7 @@ type Sync struct {
 	hub    hub
 	news   news
 	starts starts
+	turns  map[string]*turns // by method
 }
 
 // NewSync makes the service. Run must be running while it is used.
@@ -63,6 +65,11 @@ func NewSync(s *store.Store, pki Authority, bundles Bundles, images Images, deci
 		hub:    hub{streams: map[string]*stream{}},
 		news:   news{pending: map[string]*store.NodeNews{}, told: map[string]store.NodeStatus{}, urgent: make(chan struct{}, 1)},
 		starts: starts{folds: map[string]*store.Start{}},
+		turns: map[string]*turns{
+			api.SyncServiceUploadDecisionsProcedure: newTurns(maxUploads),
+			api.SyncServiceReportInventoryProcedure: newTurns(maxInventories),
+			api.SyncServiceGetVerdictsProcedure:     newTurns(maxInventories),
+		},
 	}
 }
 
