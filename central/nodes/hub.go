@@ -58,7 +58,8 @@ func newOutgoing(b *portcullisv1.Bundle) (*outgoing, error) {
 
 // stream is one node's.
 type stream struct {
-	wake chan struct{}
+	wake   chan struct{}
+	member atomic.Bool // the database has said so since the stream was opened
 
 	mu     sync.Mutex
 	end    error
@@ -94,6 +95,13 @@ func (h *hub) get(id string) *stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.streams[id]
+}
+
+// hasMember says whether a node has a stream that has not been told to end, as that of a removed node is. Otherwise
+// nobody knows.
+func (h *hub) hasMember(id string) bool {
+	mine := h.get(id)
+	return mine != nil && mine.member.Load() && mine.ended() == nil
 }
 
 func (h *hub) nodes() []string {
@@ -178,7 +186,7 @@ func (s *Sync) watch(ctx context.Context) {
 		case <-removed.Ready():
 			ids, lost := removed.Take()
 			for _, id := range ids {
-				s.end(id)
+				s.End(id)
 			}
 			if lost {
 				s.insist(ctx, "removed nodes", s.endRemoved)
@@ -249,7 +257,8 @@ func (s *Sync) tellVerdicts(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sync) end(id string) {
+// End ends the stream of a node that was removed.
+func (s *Sync) End(id string) {
 	s.news.forget(id)
 	if stream := s.hub.get(id); stream != nil {
 		stream.finish(errRemoved)
@@ -273,7 +282,7 @@ func (s *Sync) endRemoved(ctx context.Context) error {
 	}
 	for _, id := range connected {
 		if !known[id] {
-			s.end(id)
+			s.End(id)
 		}
 	}
 	return nil

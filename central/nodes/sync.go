@@ -83,8 +83,12 @@ func (s *Sync) Run(ctx context.Context) {
 	tasks.Wait()
 }
 
-// IsMember tells whether there is a node of that ID.
+// IsMember tells whether there is a node of that ID. The database is asked only for nodes without a stream here:
+// with thousands of nodes it would have little else to do.
 func (s *Sync) IsMember(ctx context.Context, id string) (member bool, err error) {
+	if s.hub.hasMember(id) {
+		return true, nil
+	}
 	return member, s.store.Read(ctx, func(tx *store.Tx) error {
 		member, err = tx.IsNode(ctx, id)
 		return err
@@ -121,6 +125,7 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 	if !member {
 		return errRemoved
 	}
+	mine.member.Store(true)
 	if err := s.missedVerdicts(ctx, id, request.GetVerdicts(), mine); err != nil {
 		return err
 	}
