@@ -41,8 +41,10 @@ generate: $(BUF) $(CONSOLE_MODULES) ## Go and TypeScript code of the API
 	cd api && $(BUF) format -w && $(BUF) generate
 	$(WITH_NODE) cd console && $(BUF) generate ../api -o src/api
 
-released: $(BUF) ## after a release: its API is what later ones must not break
+RELEASE := first
+released: packages $(BUF) ## after RELEASE: its API is what later ones must not break, its schema what they must bring up to date
 	cd api && $(BUF) build --exclude-source-info -o released.binpb
+	go test -count=1 -run '^TestAReleasedSchema' ./central/store -release $(RELEASE)
 
 console: console/dist/index.html.br ## the console's pages, which portcullis-central embeds
 

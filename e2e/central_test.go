@@ -70,7 +70,7 @@ var unrelated = policy("no malware", "Immediate", "template: RiskyImage\n  risk:
 // connects waits until the node is connected.
 func (g *governed) connects() {
 	g.t.Helper()
-	require.Eventually(g.t, func() bool { return g.metric("portcullis_central_connected") == 1 }, patience, 20*time.Millisecond)
+	require.Eventually(g.t, func() bool { return g.metric("portcullis_uplink_connected") == 1 }, patience, 20*time.Millisecond)
 }
 
 // try creates a container, counts what the node decided, and removes what could be created.
@@ -220,7 +220,7 @@ func TestARemovedNodeIsRefusedAndGoesOn(t *testing.T) {
 		_, err := fleet.RemoveNode(g.ctx, &portcullisv1.RemoveNodeRequest{Id: known.GetId()})
 		require.NoError(t, err)
 
-		require.Eventually(t, func() bool { return g.metric("portcullis_central_connected") == 0 }, patience, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return g.metric("portcullis_uplink_connected") == 0 }, patience, 20*time.Millisecond)
 		require.Eventually(t, func() bool { return strings.Contains(g.Log(), "central refuses this node") }, patience, 20*time.Millisecond)
 		_, err = g.policies.SetPolicyEnabled(g.ctx, &portcullisv1.SetPolicyEnabledRequest{Name: "no criticals", Enabled: false})
 		require.NoError(t, err)

@@ -73,7 +73,7 @@ func newFixtureOn(t *testing.T, database string) *fixture {
 	options := connect.WithInterceptors(rpc.Errors(log), access.Interceptor())
 	services.Handle(api.NewSessionServiceHandler(f.sessions, options))
 	services.Handle(api.NewUserServiceHandler(access.NewUsers(f.store, f.clock.Now), options))
-	services.Handle(api.NewAuditServiceHandler(audit.NewService(f.store), options))
+	services.Handle(api.NewAuditServiceHandler(audit.NewService(f.store, audit.Options{}), options))
 	f.mux.Handle("/", f.guard.RPC(services))
 	f.server = httptest.NewTLSServer(f.mux)
 	t.Cleanup(f.server.Close)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -13,11 +14,22 @@ import (
 	"portcullis/central/store"
 )
 
+// Options is what a Service needs besides the store.
+type Options struct {
+	// Retention is how long an entry is kept.
+	Retention time.Duration
+	Now       func() time.Time
+	Log       logrus.FieldLogger
+}
+
 // Service is the AuditService.
-type Service struct{ store *store.Store }
+type Service struct {
+	store   *store.Store
+	options Options
+}
 
 // NewService makes the AuditService.
-func NewService(s *store.Store) *Service { return &Service{s} }
+func NewService(s *store.Store, options Options) *Service { return &Service{s, options} }
 
 const (
 	defaultPage = 100

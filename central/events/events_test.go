@@ -207,6 +207,32 @@ func TestFollowersOfAnotherReplicaSeeWhatIsUploaded(t *testing.T) {
 	require.Equal(t, connect.CodeCanceled, connect.CodeOf(stream.Err()))
 }
 
+func TestFollowersSeeOnceWhatIsUploadedLateWhileTheDatabaseDoesNotTell(t *testing.T) {
+	database := storetest.Postgres(t)
+	f := newFixture(t, storetest.Open(t, database))
+	following, end := context.WithTimeout(ctx, 30*time.Second)
+	defer end()
+	stream, err := f.client.FollowEvents(following, &portcullisv1.FollowEventsRequest{Filter: &portcullisv1.EventFilter{Namespaces: []string{"shop"}}})
+	require.NoError(t, err)
+	next := func() string {
+		require.True(t, stream.Receive(), "%v", stream.Err())
+		return fmt.Sprint(stream.Msg().GetEvent().GetPod(), " ", stream.Msg().GetEvent().GetCount())
+	}
+	for i := range 2 {
+		f.upload(t, blocked("a", nil))
+		require.Equal(t, fmt.Sprint("a ", i+1), next())
+	}
+	storetest.DropListeners(t, database)
+	f.upload(t, blocked("late", func(e *portcullisv1.Event) {
+		e.FirstTime, e.LastTime = timestamppb.New(noon.Add(-time.Hour)), timestamppb.New(noon.Add(-time.Hour))
+	}))
+	f.upload(t, blocked("a", nil))
+	require.Equal(t, "late 1", next())
+	require.Equal(t, "a 3", next())
+	f.upload(t, blocked("b", nil))
+	require.Equal(t, "b 1", next())
+}
+
 func (f *fixture) csv(t *testing.T, query string) (int, string) {
 	t.Helper()
 	response, err := f.server.Client().Get(f.server.URL + "/api/v1/events.csv" + query)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
@@ -28,12 +29,16 @@ func (s *Service) FollowEvents(ctx context.Context, r *portcullisv1.FollowEvents
 	default:
 		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many follow events already; try again later"))
 	}
+	now := s.options.Now()
 	told := s.store.Subscribe(store.EventsTopic)
 	defer told.End()
 	if err := stream.Send(nil); err != nil { // headers: now nothing is missed any more
 		return err
 	}
-	follower := &follower{service: s, filter: f, told: told, since: s.options.Now(), stream: stream}
+	follower := &follower{service: s, filter: f, told: told, read: now, took: now, stream: stream}
+	if follower.sent, err = lru.New[string, int64](2 * maxFollowed); err != nil {
+		return err
+	}
 	for {
 		if err := follower.next(ctx); err != nil {
 			return err
@@ -46,7 +51,9 @@ type follower struct {
 	service *Service
 	filter  store.EventFilter
 	told    *store.Subscription
-	since   time.Time // of the newest that was sent
+	read    time.Time                 // all that arrived before is read
+	took    time.Time                 // when it last looked at what it was told
+	sent    *lru.Cache[string, int64] // counts of events
 	stream  *connect.ServerStream[portcullisv1.FollowEventsResponse]
 }
 
@@ -69,25 +76,40 @@ func (f *follower) next(ctx context.Context) error {
 		return err
 	}
 	for _, e := range events {
-		told, err := event(e)
-		if err != nil {
+		if err := f.send(e); err != nil {
 			return err
-		}
-		if err := f.stream.Send(&portcullisv1.FollowEventsResponse{Event: told}); err != nil {
-			return err
-		}
-		if e.Last.After(f.since) {
-			f.since = e.Last
 		}
 	}
 	return nil
 }
 
-// take reads what has been notified; where some of that is missing, whatever happened since the last.
+// send sends the event, unless it was sent with this count.
+func (f *follower) send(e store.Event) error {
+	if count, known := f.sent.Get(e.ID); known && count == e.Count {
+		return nil
+	}
+	told, err := event(e)
+	if err != nil {
+		return err
+	}
+	if err := f.stream.Send(&portcullisv1.FollowEventsResponse{Event: told}); err != nil {
+		return err
+	}
+	f.sent.Add(e.ID, e.Count)
+	return nil
+}
+
+// take reads what has been notified; where some of that is missing, whatever may have arrived since all was read.
 func (f *follower) take(ctx context.Context) (events []store.Event, err error) {
+	now := f.service.options.Now()
 	payloads, lost := f.told.Take()
-	if lost {
-		return f.missed(ctx)
+	switch {
+	case lost:
+		events, err = f.missed(ctx)
+		f.read, f.took = now, now
+		return events, err
+	case len(payloads) > 0: // so that nothing was missing when it looked before
+		f.read, f.took = f.took, now
 	}
 	seen := map[string]bool{}
 	var ids []string
@@ -106,15 +128,27 @@ func (f *follower) take(ctx context.Context) (events []store.Event, err error) {
 	return events, err
 }
 
-func (f *follower) missed(ctx context.Context) (events []store.Event, err error) {
-	filter := f.filter
-	if f.since.After(filter.From) {
-		filter.From = f.since
+// arriving is how long before it is committed, by the clock of any replica, an event may have got its ID, and a decision
+// that was uploaded at once may have been made.
+const arriving = 2 * time.Minute
+
+// missed reads what may have arrived since all was read: events that are new, however late they were uploaded, and those that
+// counted on. One that counted on late is missed, because only the time of its last decision is kept.
+func (f *follower) missed(ctx context.Context) ([]store.Event, error) {
+	since := f.read.Add(-arriving)
+	lately := f.filter
+	if since.After(lately.From) {
+		lately.From = since
 	}
-	err = f.service.store.Read(ctx, func(tx *store.Tx) error {
-		events, _, err = tx.Events(ctx, filter, store.EventOrder{}, nil, maxFollowed, maxTotal)
+	var all, counted []store.Event
+	err := f.service.store.Read(ctx, func(tx *store.Tx) (err error) {
+		if all, err = tx.NewEvents(ctx, f.filter, since, maxFollowed); err != nil {
+			return err
+		}
+		counted, _, err = tx.Events(ctx, lately, store.EventOrder{}, nil, maxFollowed, maxTotal)
 		return err
 	})
-	slices.Reverse(events)
-	return events, err
+	all = append(all, counted...) // those that are in both are sent once
+	slices.SortStableFunc(all, func(a, b store.Event) int { return a.Last.Compare(b.Last) })
+	return all, err
 }

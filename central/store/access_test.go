@@ -157,6 +157,27 @@ func TestTheAuditLogIsFiltered(t *testing.T) {
 	})
 }
 
+func TestTheAuditLogIsSweptALittleAtATime(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, s *store.Store) {
+		inTx(t, s, func(tx *store.Tx) {
+			for i := range 602 {
+				e := store.AuditEntry{ID: store.NewID(), Time: noon.Add(time.Duration(i) * time.Minute), Name: fmt.Sprint(i)}
+				require.NoError(t, tx.AddAudit(ctx, e))
+			}
+		})
+		left := func() (found []store.AuditEntry) {
+			inTx(t, s, func(tx *store.Tx) { found = must(tx.Audit(ctx, store.AuditFilter{}, "", 1000)) })
+			return found
+		}
+		sweep := func() bool { return must(s.SweepAudit(ctx, noon.Add(600*time.Minute))) }
+		require.True(t, sweep())
+		require.Len(t, left(), 102)
+		require.False(t, sweep())
+		require.Len(t, left(), 2)
+		require.Equal(t, "600", left()[1].Name, "what is exactly as old stays")
+	})
+}
+
 func TestAllReplicasHaveOneKey(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		made := 0

@@ -50,3 +50,13 @@ func (tx *Tx) Audit(ctx context.Context, f AuditFilter, before string, limit int
 		ORDER BY id DESC LIMIT $7`,
 		f.Actor, f.Kind, f.Name, Micros(f.From), Micros(f.To), before, limit)
 }
+
+// SweepAudit deletes some of the entries from before a time, and says whether there is more.
+func (s *Store) SweepAudit(ctx context.Context, before time.Time) (more bool, err error) {
+	err = s.run(ctx, s.write, s.dialect.waiting(), func(tx *Tx) error {
+		deleted, err := tx.Exec(ctx, "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE time < $1 ORDER BY time LIMIT $2)", Micros(before), sweepBatch)
+		more = deleted == sweepBatch
+		return err
+	})
+	return more, err
+}

@@ -159,6 +159,25 @@ func (tx *Tx) EventsOf(ctx context.Context, ids []string, f EventFilter) ([]Even
 	return tx.events(ctx, "SELECT c.event FROM events e CROSS JOIN event_counts c"+w.String(), EventOrder{Ascending: true}, w.args)
 }
 
+// NewEvents returns those that became events since a time, whenever their decisions were made, the oldest first; where that
+// is more than limit, the last of them.
+func (tx *Tx) NewEvents(ctx context.Context, f EventFilter, since time.Time, limit int) ([]Event, error) {
+	if err := tx.planEachTime(ctx); err != nil {
+		return nil, err
+	}
+	narrow, err := tx.narrow(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	w := &conditions{}
+	w.add("e.id >= ?", firstID(since))
+	w.add("c.event = e.id")
+	narrow.ofEvents(w)
+	f.ofTimes(w)
+	page := "SELECT c.event FROM events e CROSS JOIN event_counts c" + w.String() + " ORDER BY e.id DESC LIMIT " + w.param(limit)
+	return tx.events(ctx, page, EventOrder{Ascending: true}, w.args)
+}
+
 // events reads the events of a page, which is a query of their IDs.
 func (tx *Tx) events(ctx context.Context, page string, order EventOrder, args []any) ([]Event, error) {
 	scan := func(row scanner) (Event, error) { return scanEvent(row, order) }

@@ -373,3 +373,26 @@ func TestFollowersAreToldWhatIsNew(t *testing.T) {
 		}))
 	})
 }
+
+func TestANewEventIsFoundByWhenItArrived(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, s *store.Store) {
+		for i, pod := range []string{"early", "late", "other", "later"} {
+			late := decided(pod, func(d *store.Decision) {
+				d.First, d.Last, d.Policy = noon.Add(-time.Hour), noon.Add(-time.Hour), strings.Repeat("q", i%3)
+			})
+			_, err := s.AddDecisions(ctx, noon.Add(time.Duration(i)*time.Second), []store.Batch{batch(int64(i), int64(i+1), late)})
+			require.NoError(t, err)
+		}
+		find := func(f store.EventFilter, limit int) (pods []string) {
+			inTx(t, s, func(tx *store.Tx) {
+				for _, e := range must(tx.NewEvents(ctx, f, noon.Add(time.Second), limit)) {
+					pods = append(pods, e.Pod)
+				}
+			})
+			return pods
+		}
+		require.ElementsMatch(t, []string{"late", "other", "later"}, find(store.EventFilter{}, 9))
+		require.Equal(t, []string{"later"}, find(store.EventFilter{}, 1))
+		require.Equal(t, []string{"other"}, find(store.EventFilter{Policies: []string{"qq"}}, 9))
+	})
+}

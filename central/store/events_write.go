@@ -160,7 +160,7 @@ func (tx *Tx) findEvents(ctx context.Context, folds []*fold) (stale []*fold, err
 // assignIDs gives new events IDs that grow with time: milliseconds, and 22 bits that keep replicas
 // apart. They are numbers and not UUIDs because every index holds them.
 func assignIDs(now time.Time, folds []*fold) {
-	next := now.UnixMilli()<<22 | rand.Int64N(1<<22) //nolint:gosec // G404: not a secret
+	next := firstID(now) | rand.Int64N(1<<22) //nolint:gosec // G404: not a secret
 	for _, f := range folds {
 		if f.isNew {
 			f.id = next
@@ -168,6 +168,9 @@ func assignIDs(now time.Time, folds []*fold) {
 		}
 	}
 }
+
+// firstID is the smallest that assignIDs may assign at a time.
+func firstID(at time.Time) int64 { return at.UnixMilli() << 22 }
 
 func (tx *Tx) insertEvents(ctx context.Context, folds []*fold, tail string) error {
 	var rows [][]any

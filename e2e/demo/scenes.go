@@ -119,8 +119,8 @@ func (s *stage) apply(ctx context.Context) error {
 
 // Series of the node.
 const (
-	bundleInForce = "portcullis_central_bundle"
-	connected     = "portcullis_central_connected"
+	bundleInForce = "portcullis_uplink_bundle"
+	connected     = "portcullis_uplink_connected"
 	verdictsKnown = `portcullis_verdict_source_answers_total{result="found",source="central"}`
 )
 

@@ -140,7 +140,7 @@ func (a *App) buildServices() error {
 		Hits: policyHits{a.events}, Images: presentImages{a.images}, Now: a.now,
 		Starts: []policies.Starts{allowedStarts{a.store, a.now}, blockedStarts{a.events}},
 	})
-	a.audit = audit.NewService(a.store)
+	a.audit = audit.NewService(a.store, audit.Options{Retention: a.config.Audit.Retention, Now: a.now, Log: a.log})
 	a.users = access.NewUsers(a.store, a.now)
 	options := access.SessionOptions{
 		Idle: a.config.Sessions.Idle, Lifetime: a.config.Sessions.Lifetime, Version: a.version, Now: a.now, Log: a.log,
@@ -232,6 +232,7 @@ func (a *App) Start() {
 	server := a.newServer()
 	a.onStop(func() error { return a.drain(server) })
 	a.tasks.Go(func() { a.events.Run(a.ctx) })
+	a.tasks.Go(func() { a.audit.Run(a.ctx) })
 	a.tasks.Go(func() { a.notifications.Run(a.ctx) })
 	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })
 	if a.http != nil {

@@ -146,7 +146,9 @@ func (c *callers) call(method protoreflect.MethodDescriptor, encoding string, bo
 		return answer{code: "ok"}
 	}
 	text := make([]byte, binary.BigEndian.Uint32(head[1:]))
-	_, err = io.ReadFull(response.Body, text)
+	if _, err = io.ReadFull(response.Body, text); errors.Is(err, context.DeadlineExceeded) {
+		return answer{code: "ok"}
+	}
 	require.NoError(c.t, err)
 	var end struct{ Error json.RawMessage }
 	require.NoError(c.t, json.Unmarshal(text, &end))

@@ -27,6 +27,7 @@ type Config struct {
 	Sessions Sessions `yaml:"sessions"`
 	OIDC     *OIDC    `yaml:"oidc"`
 	Events   Events   `yaml:"events"`
+	Audit    Audit    `yaml:"audit"`
 	Timeouts Timeouts `yaml:"timeouts"`
 	Metrics  Metrics  `yaml:"metrics"`
 	Log      Log      `yaml:"log"`
@@ -49,6 +50,11 @@ type Sessions struct {
 
 // Events says how long an event is kept after it happened last.
 type Events struct {
+	Retention time.Duration `yaml:"retention"`
+}
+
+// Audit says how long an entry of the audit log is kept.
+type Audit struct {
 	Retention time.Duration `yaml:"retention"`
 }
 
@@ -84,6 +90,7 @@ func defaults() Config {
 		Data:     "/var/lib/portcullis-central",
 		Sessions: Sessions{Idle: 2 * time.Hour, Lifetime: 24 * time.Hour},
 		Events:   Events{Retention: 180 * 24 * time.Hour},
+		Audit:    Audit{Retention: 365 * 24 * time.Hour},
 		Timeouts: Timeouts{Drain: 10 * time.Second},
 		Metrics:  Metrics{Address: "127.0.0.1:9465"},
 		Log:      Log{Level: "info", Format: "text"},
@@ -165,7 +172,9 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	}
 	check.expect(c.Sessions.Idle >= time.Minute && c.Sessions.Idle <= c.Sessions.Lifetime, "sessions.idle", "%s is out of range; set at least 1m and at most sessions.lifetime", c.Sessions.Idle)
 	check.expect(c.Sessions.Lifetime <= 30*24*time.Hour, "sessions.lifetime", "%s is out of range; set at most 720h", c.Sessions.Lifetime)
-	check.expect(c.Events.Retention >= 24*time.Hour && c.Events.Retention <= 10*365*24*time.Hour, "events.retention", "%s is out of range; set 24h to 87600h", c.Events.Retention)
+	for field, retention := range map[string]time.Duration{"events": c.Events.Retention, "audit": c.Audit.Retention} {
+		check.expect(retention >= 24*time.Hour && retention <= 10*365*24*time.Hour, field+".retention", "%s is out of range; set 24h to 87600h", retention)
+	}
 	check.expect(c.Timeouts.Drain > 0 && c.Timeouts.Drain <= 10*time.Minute, "timeouts.drain", "%s is out of range; set more than 0 and at most 10m", c.Timeouts.Drain)
 	c.validateOIDC(check)
 	_, err := logrus.ParseLevel(c.Log.Level)

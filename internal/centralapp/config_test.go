@@ -27,6 +27,8 @@ names: ["a/b"]
 tls: {key: /k}
 sessions: {idle: 1s, lifetime: 1h}
 oidc: {issuer: http://idp, roles: {boss: [a]}}
+events: {retention: 1h}
+audit: {retention: 87601h}
 timeouts: {drain: 0s}
 metrics: {address: x}
 log: {level: loud, format: xml}
@@ -34,7 +36,7 @@ log: {level: loud, format: xml}
 	require.Error(t, err)
 	for _, field := range []string{
 		"listen", "url", "data", "database", "names[0]", "tls.certificate", "tls.authority", "sessions.idle", "oidc.issuer", "oidc.clientID",
-		"oidc.roles.boss", "timeouts.drain", "metrics.address", "log.level", "log.format",
+		"oidc.roles.boss", "events.retention", "audit.retention", "timeouts.drain", "metrics.address", "log.level", "log.format",
 	} {
 		require.Contains(t, err.Error(), ": "+field+": ", err.Error())
 	}

@@ -80,9 +80,9 @@ func TestWithCentralAwayWhatWasInForceStaysThroughARestart(t *testing.T) {
 	require.Equal(t, 200, code)
 	_, metrics := d.get(t, "/metrics")
 	for _, line := range []string{
-		"portcullis_central_connected 0", "portcullis_central_bundle 4", "portcullis_central_verdicts_mirrored 1",
-		"portcullis_central_bundle_rejected 0", "portcullis_spool_writable 1", "portcullis_spool_bytes ", "portcullis_spool_records ",
-		"portcullis_central_decisions_uploaded_total 0", "portcullis_spool_damaged_records_total 0", "portcullis_spool_held_decisions 0",
+		"portcullis_uplink_connected 0", "portcullis_uplink_bundle 4", "portcullis_uplink_verdicts_mirrored 1",
+		"portcullis_uplink_bundle_rejected 0", "portcullis_spool_writable 1", "portcullis_spool_bytes ", "portcullis_spool_records ",
+		"portcullis_uplink_decisions_uploaded_total 0", "portcullis_spool_damaged_records_total 0", "portcullis_spool_held_decisions 0",
 	} {
 		require.Contains(t, metrics, line)
 	}
@@ -110,7 +110,7 @@ func TestABundleThatDoesNotCompileWithTheNodesOwnPoliciesChangesNothing(t *testi
 	require.Equal(t, string(good), string(now))
 	_, metrics := d.get(t, "/metrics")
 	require.Contains(t, metrics, "portcullis_bundle_reload_success 1", "the files are as they were")
-	require.Contains(t, metrics, "portcullis_central_bundle_rejected 2")
+	require.Contains(t, metrics, "portcullis_uplink_bundle_rejected 2")
 	require.Equal(t, codes.PermissionDenied, d.create())
 }
 
@@ -146,7 +146,7 @@ func TestWithoutCentralNoSpoolIsWritten(t *testing.T) {
 	require.NoDirExists(t, filepath.Join(d.config.State, "spool"))
 	require.NoDirExists(t, d.config.CentralDir())
 	_, metrics := d.get(t, "/metrics")
-	require.NotContains(t, metrics, "portcullis_central_connected")
+	require.NotContains(t, metrics, "portcullis_uplink_connected")
 }
 
 func TestMistakesAboutCentralSayWhatToWriteInstead(t *testing.T) {

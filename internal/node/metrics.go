@@ -102,12 +102,12 @@ var centralMetrics = []struct {
 	kind        prometheus.ValueType
 	value       func(uplink.Stats, event.SpoolStats) float64
 }{
-	{centralDesc("central_connected", "1 while the node is connected to central."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return oneIf(u.Connected) }},
-	{centralDesc("central_bundle", "Number of central's bundle in force, 0 when none of central's is."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Bundle) }},
-	{centralDesc("central_bundle_rejected", "Number of the newest bundle from central while it cannot be used, else 0."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Rejected) }},
-	{centralDesc("central_decisions_uploaded_total", "Decisions that central has taken."), prometheus.CounterValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Uploaded) }},
-	{centralDesc("central_verdicts_mirrored", "Images of which central has told."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Mirrored) }},
-	{centralDesc("central_starts_lost_total", "Starts that were not reported for previews of policies, because there were too many different ones."), prometheus.CounterValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.StartsLost) }},
+	{centralDesc("uplink_connected", "1 while the node is connected to central."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return oneIf(u.Connected) }},
+	{centralDesc("uplink_bundle", "Number of central's bundle in force, 0 when none of central's is."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Bundle) }},
+	{centralDesc("uplink_bundle_rejected", "Number of the newest bundle from central while it cannot be used, else 0."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Rejected) }},
+	{centralDesc("uplink_decisions_uploaded_total", "Decisions that central has taken."), prometheus.CounterValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Uploaded) }},
+	{centralDesc("uplink_verdicts_mirrored", "Images of which central has told."), prometheus.GaugeValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.Mirrored) }},
+	{centralDesc("uplink_starts_lost_total", "Starts that were not reported for previews of policies, because there were too many different ones."), prometheus.CounterValue, func(u uplink.Stats, _ event.SpoolStats) float64 { return float64(u.StartsLost) }},
 	{centralDesc("spool_bytes", "Disk that the spool takes."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Bytes) }},
 	{centralDesc("spool_records", "Records that central does not have yet, at most."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return float64(s.Waiting) }},
 	{centralDesc("spool_writable", "0 while decisions are held in memory because the spool cannot be written."), prometheus.GaugeValue, func(_ uplink.Stats, s event.SpoolStats) float64 { return oneIf(!s.Trouble) }},

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"portcullis/central/store/postgrestest"
@@ -99,4 +100,16 @@ func (c *Cluster) Database(t testing.TB) (address string) {
 	address, err := c.server.Database(context.Background())
 	require.NoError(t, err)
 	return address
+}
+
+// DropListeners breaks the connections over which stores hear of changes; they come back after a second.
+func DropListeners(t testing.TB, url string) {
+	t.Helper()
+	ctx := context.Background()
+	connection, err := pgx.Connect(ctx, url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, connection.Close(ctx)) }()
+	dropped, err := connection.Exec(ctx, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'")
+	require.NoError(t, err)
+	require.NotZero(t, dropped.RowsAffected())
 }

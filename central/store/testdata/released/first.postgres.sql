@@ -1,0 +1,1287 @@
+--
+-- PostgreSQL database dump
+--
+
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+-- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: audit; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.audit (
+    id text NOT NULL,
+    "time" bigint NOT NULL,
+    actor text NOT NULL,
+    address text NOT NULL,
+    method text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    before text NOT NULL,
+    after text NOT NULL
+);
+
+
+--
+-- Name: bundles; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bundles (
+    number bigint NOT NULL,
+    documents bytea NOT NULL,
+    create_time bigint NOT NULL
+);
+
+
+--
+-- Name: document_revisions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.document_revisions (
+    kind text NOT NULL,
+    name text NOT NULL,
+    revision bigint NOT NULL,
+    text text NOT NULL,
+    "time" bigint NOT NULL,
+    author text NOT NULL
+);
+
+
+--
+-- Name: documents; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.documents (
+    kind text NOT NULL,
+    name text NOT NULL,
+    text text NOT NULL,
+    content text NOT NULL,
+    enforced text NOT NULL,
+    search text NOT NULL,
+    template text NOT NULL,
+    enabled boolean NOT NULL,
+    observing_since bigint NOT NULL,
+    enforce_at bigint NOT NULL,
+    expire_time bigint NOT NULL,
+    revision bigint NOT NULL,
+    create_time bigint NOT NULL,
+    update_time bigint NOT NULL,
+    updated_by text NOT NULL
+);
+
+
+--
+-- Name: event_counts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_counts (
+    event bigint NOT NULL,
+    count bigint NOT NULL,
+    first_time bigint NOT NULL,
+    last_time bigint NOT NULL,
+    operation text NOT NULL,
+    revision text NOT NULL
+);
+
+
+--
+-- Name: event_evidence; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_evidence (
+    id bytea NOT NULL,
+    detail bytea NOT NULL,
+    use_time bigint NOT NULL
+);
+
+
+--
+-- Name: event_findings; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_findings (
+    finding text NOT NULL,
+    evidence bytea NOT NULL
+);
+
+
+--
+-- Name: event_images; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_images (
+    id bytea NOT NULL,
+    name text NOT NULL,
+    folded text NOT NULL,
+    image_id text NOT NULL,
+    registry text NOT NULL,
+    use_time bigint NOT NULL
+);
+
+
+--
+-- Name: event_kinds; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_kinds (
+    id bytea NOT NULL,
+    action smallint NOT NULL,
+    severity smallint NOT NULL,
+    template text NOT NULL,
+    policy text NOT NULL,
+    namespace text NOT NULL,
+    workload text NOT NULL,
+    container text NOT NULL,
+    image bytea NOT NULL,
+    evidence bytea NOT NULL,
+    use_time bigint NOT NULL
+);
+
+
+--
+-- Name: event_node_addresses; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_node_addresses (
+    address text NOT NULL,
+    node_id text NOT NULL
+);
+
+
+--
+-- Name: event_nodes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_nodes (
+    node_id text NOT NULL,
+    name text NOT NULL,
+    cluster text NOT NULL,
+    addresses text NOT NULL
+);
+
+
+--
+-- Name: event_policy_hits; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_policy_hits (
+    policy text NOT NULL,
+    hour bigint NOT NULL,
+    action smallint NOT NULL,
+    count bigint NOT NULL
+);
+
+
+--
+-- Name: event_spools; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_spools (
+    node_id text NOT NULL,
+    spool text NOT NULL,
+    through bigint NOT NULL,
+    update_time bigint NOT NULL
+);
+
+
+--
+-- Name: event_trend; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.event_trend (
+    bucket bigint NOT NULL,
+    action smallint NOT NULL,
+    count bigint NOT NULL
+);
+
+
+--
+-- Name: events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.events (
+    id bigint NOT NULL,
+    node_id text NOT NULL,
+    key bytea NOT NULL,
+    kind bytea NOT NULL,
+    pod text NOT NULL,
+    pod_uid text NOT NULL,
+    pod_address text NOT NULL
+);
+
+
+--
+-- Name: goose_db_version; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.goose_db_version (
+    id integer NOT NULL,
+    version_id bigint NOT NULL,
+    is_applied boolean NOT NULL,
+    tstamp timestamp without time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: goose_db_version_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.goose_db_version ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.goose_db_version_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: image_names; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.image_names (
+    image_id text NOT NULL,
+    names text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    key text NOT NULL
+);
+
+
+--
+-- Name: images; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.images (
+    id text NOT NULL,
+    platform text NOT NULL,
+    names text NOT NULL,
+    search text NOT NULL,
+    scan_state bigint NOT NULL,
+    scanned text NOT NULL,
+    scan_time bigint NOT NULL,
+    scanner text NOT NULL,
+    worst bigint NOT NULL,
+    vulnerabilities bigint NOT NULL,
+    malware bigint NOT NULL,
+    secrets bigint NOT NULL,
+    last_seen_time bigint NOT NULL
+);
+
+
+--
+-- Name: join_tokens; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.join_tokens (
+    id text NOT NULL,
+    hash bytea NOT NULL,
+    description text NOT NULL,
+    uses_left bigint NOT NULL,
+    created_by text NOT NULL,
+    create_time bigint NOT NULL,
+    expire_time bigint NOT NULL
+);
+
+
+--
+-- Name: keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.keys (
+    name text NOT NULL,
+    value bytea NOT NULL
+);
+
+
+--
+-- Name: node_images; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.node_images (
+    node_id text NOT NULL,
+    image_id text NOT NULL,
+    names text NOT NULL
+);
+
+
+--
+-- Name: nodes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.nodes (
+    id text NOT NULL,
+    name text NOT NULL,
+    cluster text NOT NULL,
+    addresses text NOT NULL,
+    search text NOT NULL,
+    version text NOT NULL,
+    runtime_version text NOT NULL,
+    kernel_version text NOT NULL,
+    platform text NOT NULL,
+    bundle bigint NOT NULL,
+    rejected_bundle bigint NOT NULL,
+    rejection text NOT NULL,
+    clock_skew bigint NOT NULL,
+    join_time bigint NOT NULL,
+    last_contact_time bigint NOT NULL,
+    expire_time bigint NOT NULL,
+    replica text NOT NULL
+);
+
+
+--
+-- Name: notification_channels; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.notification_channels (
+    name text NOT NULL,
+    enabled boolean NOT NULL,
+    actions smallint NOT NULL,
+    min_severity smallint NOT NULL,
+    settings text NOT NULL,
+    secret text NOT NULL,
+    revision bigint NOT NULL,
+    last_success_time bigint NOT NULL,
+    last_error text NOT NULL,
+    failures bigint NOT NULL,
+    failing_since bigint NOT NULL,
+    next_time bigint NOT NULL,
+    lease_time bigint NOT NULL,
+    delivery text NOT NULL
+);
+
+
+--
+-- Name: notification_outbox; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.notification_outbox (
+    channel text NOT NULL,
+    event bigint NOT NULL,
+    sending boolean NOT NULL
+);
+
+
+--
+-- Name: replicas; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.replicas (
+    id text NOT NULL,
+    alive_time bigint NOT NULL
+);
+
+
+--
+-- Name: report_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.report_keys (
+    key text NOT NULL,
+    report_id text NOT NULL
+);
+
+
+--
+-- Name: reports; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reports (
+    id text NOT NULL,
+    hash text NOT NULL,
+    format text NOT NULL,
+    scanner text NOT NULL,
+    about text NOT NULL,
+    scan_time bigint NOT NULL,
+    scanned text NOT NULL,
+    broken text NOT NULL,
+    upload_time bigint NOT NULL,
+    uploaded_by text NOT NULL,
+    size bigint NOT NULL,
+    verdict bytea NOT NULL
+);
+
+
+--
+-- Name: sessions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.sessions (
+    hash bytea NOT NULL,
+    user_name text NOT NULL,
+    create_time bigint NOT NULL,
+    last_use_time bigint NOT NULL,
+    expire_time bigint NOT NULL
+);
+
+
+--
+-- Name: starts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.starts (
+    day bigint NOT NULL,
+    hash text NOT NULL,
+    node_id text NOT NULL,
+    cluster text NOT NULL,
+    namespace text NOT NULL,
+    pod text NOT NULL,
+    container text NOT NULL,
+    image text NOT NULL,
+    image_id text NOT NULL,
+    asks text NOT NULL,
+    count bigint NOT NULL,
+    last_time bigint NOT NULL
+);
+
+
+--
+-- Name: tokens; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tokens (
+    id text NOT NULL,
+    hash bytea NOT NULL,
+    description text NOT NULL,
+    user_name text NOT NULL,
+    role text NOT NULL,
+    create_time bigint NOT NULL,
+    expire_time bigint NOT NULL,
+    last_use_time bigint NOT NULL
+);
+
+
+--
+-- Name: users; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.users (
+    name text NOT NULL,
+    role text NOT NULL,
+    password_hash text NOT NULL,
+    external boolean NOT NULL,
+    subject text,
+    disabled boolean NOT NULL,
+    must_change_password boolean NOT NULL,
+    create_time bigint NOT NULL,
+    last_login_time bigint NOT NULL
+);
+
+
+--
+-- Name: verdict_changes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.verdict_changes (
+    number bigint NOT NULL,
+    key text NOT NULL
+);
+
+
+--
+-- Name: verdict_number; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.verdict_number (
+    number bigint NOT NULL,
+    oldest bigint NOT NULL
+);
+
+
+--
+-- Data for Name: audit; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.audit VALUES ('audit', 1795435200000000, 'user:ann', '', 'CreatePolicy', 'policy', 'p', '', '{"a":"ä''\n"}');
+
+
+--
+-- Data for Name: bundles; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.bundles VALUES (1, '\x1f8b08000000000000ff4ac94f2ecd4dcd2b2906040000ffff8872b0a209000000', 1795435200000000);
+
+
+--
+-- Data for Name: document_revisions; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.document_revisions VALUES ('ImagePolicy', 'p', 1, 'a', 1795435200000000, 'user:ann');
+
+
+--
+-- Data for Name: documents; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.documents VALUES ('ImagePolicy', 'p', 'a: |
+  ''b''
+', '{}', '', '', '', true, 0, 0, 0, 1, 1795435200000000, 1795435200000000, '');
+
+
+--
+-- Data for Name: event_counts; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_counts VALUES (7530601041102723480, 2, 1795435200000000, 1795435200000000, 'CreateContainer', '1');
+
+
+--
+-- Data for Name: event_evidence; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_evidence VALUES ('\xb61a975406ca82ff0405edfdd690404d', '\x65766964656e6365', 1795435200000000);
+
+
+--
+-- Data for Name: event_findings; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_findings VALUES ('cve-2021-44228', '\xb61a975406ca82ff0405edfdd690404d');
+
+
+--
+-- Data for Name: event_images; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_images VALUES ('\x6de77b77bbb41e7785ff5669de6b760d', 'docker.io/library/nginx:1', 'docker.io/library/nginx:1', 'sha256:1', 'docker.io', 1795435200000000);
+
+
+--
+-- Data for Name: event_kinds; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_kinds VALUES ('\x8c489c791e3d6cb609f31ba97a080b08', 2, 6, 'RiskyImage', 'p', 'shop', 'a', 'c', '\x6de77b77bbb41e7785ff5669de6b760d', '\xb61a975406ca82ff0405edfdd690404d', 1795435200000000);
+
+
+--
+-- Data for Name: event_node_addresses; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_node_addresses VALUES ('10.0.0.1', 'n');
+INSERT INTO public.event_node_addresses VALUES ('fd00::1', 'n');
+
+
+--
+-- Data for Name: event_nodes; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_nodes VALUES ('n', 'name-n', 'east', '10.0.0.1,fd00::1');
+
+
+--
+-- Data for Name: event_policy_hits; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_policy_hits VALUES ('p', 498732, 2, 2);
+
+
+--
+-- Data for Name: event_spools; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_spools VALUES ('n', 's', 2, 1795435200000000);
+
+
+--
+-- Data for Name: event_trend; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.event_trend VALUES (1994928, 2, 2);
+
+
+--
+-- Data for Name: events; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.events VALUES (7530601041102723480, 'n', '\xa3965686bf9a2e54127bd2fde53d5644', '\x8c489c791e3d6cb609f31ba97a080b08', 'a', 'uid-a', '');
+
+
+--
+-- Data for Name: goose_db_version; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.goose_db_version VALUES (1, 0, true, '2026-11-23 22:38:46.655342');
+INSERT INTO public.goose_db_version VALUES (2, 1, true, '2026-11-23 22:38:46.659736');
+INSERT INTO public.goose_db_version VALUES (3, 101, true, '2026-11-23 22:38:46.668897');
+INSERT INTO public.goose_db_version VALUES (4, 200, true, '2026-11-23 22:38:46.672505');
+INSERT INTO public.goose_db_version VALUES (5, 300, true, '2026-11-23 22:38:46.677656');
+INSERT INTO public.goose_db_version VALUES (6, 401, true, '2026-11-23 22:38:46.687196');
+INSERT INTO public.goose_db_version VALUES (7, 501, true, '2026-11-23 22:38:46.703994');
+
+
+--
+-- Data for Name: image_names; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.image_names VALUES ('sha256:1', 'names', 'tag', 'docker.io/library/nginx:1', 'key');
+
+
+--
+-- Data for Name: images; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.images VALUES ('sha256:1', 'linux/amd64', 'names', 'nginx', 0, '[]', 0, '', -1, 0, 0, 0, 1795435200000000);
+
+
+--
+-- Data for Name: join_tokens; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.join_tokens VALUES ('join', '\x03', '', 2, '', 1795435200000000, 1795438800000000);
+
+
+--
+-- Data for Name: keys; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.keys VALUES ('ca', '\x006e6f206b6579');
+
+
+--
+-- Data for Name: node_images; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.node_images VALUES ('n', 'sha256:1', 'names');
+
+
+--
+-- Data for Name: nodes; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.nodes VALUES ('n', 'worker', 'east', '["10.0.0.1"]', 'worker
+10.0.0.1', '', '', '', '', 0, 0, '', 0, 1795435200000000, 0, 0, '');
+
+
+--
+-- Data for Name: notification_channels; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.notification_channels VALUES ('ops', true, 3, 0, '{}', 'secret', 1, 0, '', 0, 0, 0, 0, '');
+
+
+--
+-- Data for Name: notification_outbox; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.notification_outbox VALUES ('ops', 7530601041102723480, false);
+
+
+--
+-- Data for Name: replicas; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.replicas VALUES ('replica', 1795435200000000);
+
+
+--
+-- Data for Name: report_keys; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.report_keys VALUES ('key', 'report');
+
+
+--
+-- Data for Name: reports; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.reports VALUES ('report', 'h', 'trivy', '', '{}', 1795435200000000, '[]', '', 1795435200000000, '', 5, '\x00ff');
+
+
+--
+-- Data for Name: sessions; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.sessions VALUES ('\x01', 'ann', 1795435200000000, 1795435200000000, 1795438800000000);
+
+
+--
+-- Data for Name: starts; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.starts VALUES (20780, 'c42bf7f4f1ce984b675fc66fbd202810e264f42196e2798831922d625f4cd336', 'n', '', '', '', 'c', '', 'sha256:1', 'null', 3, 1795435200000000);
+
+
+--
+-- Data for Name: tokens; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.tokens VALUES ('token', '\x02', 'it''s; --', 'ann', 'viewer', 1795435200000000, 1795438800000000, 0);
+
+
+--
+-- Data for Name: users; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.users VALUES ('ann', 'admin', '$argon2id$…', false, 'https://issuer|1', false, false, 1795435200000000, 0);
+
+
+--
+-- Data for Name: verdict_changes; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.verdict_changes VALUES (1, 'key');
+
+
+--
+-- Data for Name: verdict_number; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.verdict_number VALUES (1, 1);
+
+
+--
+-- Name: goose_db_version_id_seq; Type: SEQUENCE SET; Schema: public; Owner: -
+--
+
+SELECT pg_catalog.setval('public.goose_db_version_id_seq', 7, true);
+
+
+--
+-- Name: audit audit_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: bundles bundles_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bundles
+    ADD CONSTRAINT bundles_pkey PRIMARY KEY (number);
+
+
+--
+-- Name: document_revisions document_revisions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.document_revisions
+    ADD CONSTRAINT document_revisions_pkey PRIMARY KEY (kind, name, revision);
+
+
+--
+-- Name: documents documents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (kind, name);
+
+
+--
+-- Name: event_counts event_counts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_counts
+    ADD CONSTRAINT event_counts_pkey PRIMARY KEY (event);
+
+
+--
+-- Name: event_evidence event_evidence_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_evidence
+    ADD CONSTRAINT event_evidence_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: event_findings event_findings_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_findings
+    ADD CONSTRAINT event_findings_pkey PRIMARY KEY (finding, evidence);
+
+
+--
+-- Name: event_images event_images_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_images
+    ADD CONSTRAINT event_images_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: event_kinds event_kinds_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_kinds
+    ADD CONSTRAINT event_kinds_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: event_node_addresses event_node_addresses_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_node_addresses
+    ADD CONSTRAINT event_node_addresses_pkey PRIMARY KEY (address, node_id);
+
+
+--
+-- Name: event_nodes event_nodes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_nodes
+    ADD CONSTRAINT event_nodes_pkey PRIMARY KEY (node_id);
+
+
+--
+-- Name: event_policy_hits event_policy_hits_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_policy_hits
+    ADD CONSTRAINT event_policy_hits_pkey PRIMARY KEY (policy, hour, action);
+
+
+--
+-- Name: event_spools event_spools_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_spools
+    ADD CONSTRAINT event_spools_pkey PRIMARY KEY (node_id, spool);
+
+
+--
+-- Name: event_trend event_trend_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.event_trend
+    ADD CONSTRAINT event_trend_pkey PRIMARY KEY (bucket, action);
+
+
+--
+-- Name: events events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: goose_db_version goose_db_version_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.goose_db_version
+    ADD CONSTRAINT goose_db_version_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: image_names image_names_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.image_names
+    ADD CONSTRAINT image_names_pkey PRIMARY KEY (image_id, names, kind, name);
+
+
+--
+-- Name: images images_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.images
+    ADD CONSTRAINT images_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: join_tokens join_tokens_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.join_tokens
+    ADD CONSTRAINT join_tokens_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: keys keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.keys
+    ADD CONSTRAINT keys_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: node_images node_images_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.node_images
+    ADD CONSTRAINT node_images_pkey PRIMARY KEY (node_id, image_id);
+
+
+--
+-- Name: nodes nodes_cluster_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.nodes
+    ADD CONSTRAINT nodes_cluster_name_key UNIQUE (cluster, name);
+
+
+--
+-- Name: nodes nodes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.nodes
+    ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: notification_channels notification_channels_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.notification_channels
+    ADD CONSTRAINT notification_channels_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: notification_outbox notification_outbox_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.notification_outbox
+    ADD CONSTRAINT notification_outbox_pkey PRIMARY KEY (channel, event);
+
+
+--
+-- Name: replicas replicas_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.replicas
+    ADD CONSTRAINT replicas_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: report_keys report_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.report_keys
+    ADD CONSTRAINT report_keys_pkey PRIMARY KEY (key, report_id);
+
+
+--
+-- Name: reports reports_hash_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_hash_key UNIQUE (hash);
+
+
+--
+-- Name: reports reports_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: sessions sessions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (hash);
+
+
+--
+-- Name: starts starts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.starts
+    ADD CONSTRAINT starts_pkey PRIMARY KEY (day, hash);
+
+
+--
+-- Name: tokens tokens_hash_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_hash_key UNIQUE (hash);
+
+
+--
+-- Name: tokens tokens_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: users users_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: users users_subject_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_subject_key UNIQUE (subject);
+
+
+--
+-- Name: verdict_changes verdict_changes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.verdict_changes
+    ADD CONSTRAINT verdict_changes_pkey PRIMARY KEY (number, key);
+
+
+--
+-- Name: audit_actor; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX audit_actor ON public.audit USING btree (actor, id);
+
+
+--
+-- Name: audit_object; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX audit_object ON public.audit USING btree (kind, name, id);
+
+
+--
+-- Name: audit_time; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX audit_time ON public.audit USING btree ("time");
+
+
+--
+-- Name: event_counts_count; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_counts_count ON public.event_counts USING btree (count, event);
+
+
+--
+-- Name: event_counts_last; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_counts_last ON public.event_counts USING btree (last_time, event);
+
+
+--
+-- Name: event_findings_evidence; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_findings_evidence ON public.event_findings USING btree (evidence);
+
+
+--
+-- Name: event_images_image_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_images_image_id ON public.event_images USING btree (image_id);
+
+
+--
+-- Name: event_kinds_evidence; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_kinds_evidence ON public.event_kinds USING btree (evidence);
+
+
+--
+-- Name: event_kinds_image; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_kinds_image ON public.event_kinds USING btree (image);
+
+
+--
+-- Name: event_kinds_namespace; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_kinds_namespace ON public.event_kinds USING btree (namespace, policy);
+
+
+--
+-- Name: event_kinds_policy; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_kinds_policy ON public.event_kinds USING btree (policy);
+
+
+--
+-- Name: event_kinds_template; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_kinds_template ON public.event_kinds USING btree (template, action);
+
+
+--
+-- Name: event_policy_hits_hour; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX event_policy_hits_hour ON public.event_policy_hits USING btree (hour);
+
+
+--
+-- Name: events_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX events_key ON public.events USING btree (node_id, key);
+
+
+--
+-- Name: events_kind; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_kind ON public.events USING btree (kind);
+
+
+--
+-- Name: events_pod_address; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_pod_address ON public.events USING btree (pod_address);
+
+
+--
+-- Name: image_names_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX image_names_key ON public.image_names USING btree (key, image_id, names);
+
+
+--
+-- Name: node_images_image; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX node_images_image ON public.node_images USING btree (image_id, names, node_id);
+
+
+--
+-- Name: nodes_name; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX nodes_name ON public.nodes USING btree (name, id);
+
+
+--
+-- Name: notification_outbox_event; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX notification_outbox_event ON public.notification_outbox USING btree (event);
+
+
+--
+-- Name: report_keys_report; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX report_keys_report ON public.report_keys USING btree (report_id);
+
+
+--
+-- Name: reports_about; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX reports_about ON public.reports USING btree (format, scanner, upload_time);
+
+
+--
+-- Name: sessions_expire; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX sessions_expire ON public.sessions USING btree (expire_time);
+
+
+--
+-- Name: sessions_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX sessions_user ON public.sessions USING btree (user_name);
+
+
+--
+-- Name: tokens_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tokens_user ON public.tokens USING btree (user_name);
+
+
+--
+-- Name: verdict_changes_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX verdict_changes_key ON public.verdict_changes USING btree (key, number);
+
+
+--
+-- Name: image_names image_names_image_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.image_names
+    ADD CONSTRAINT image_names_image_id_fkey FOREIGN KEY (image_id) REFERENCES public.images(id) ON DELETE CASCADE;
+
+
+--
+-- Name: node_images node_images_image_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.node_images
+    ADD CONSTRAINT node_images_image_id_fkey FOREIGN KEY (image_id) REFERENCES public.images(id) ON DELETE CASCADE;
+
+
+--
+-- Name: node_images node_images_node_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.node_images
+    ADD CONSTRAINT node_images_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.nodes(id) ON DELETE CASCADE;
+
+
+--
+-- Name: notification_outbox notification_outbox_channel_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.notification_outbox
+    ADD CONSTRAINT notification_outbox_channel_fkey FOREIGN KEY (channel) REFERENCES public.notification_channels(name) ON DELETE CASCADE;
+
+
+--
+-- Name: report_keys report_keys_report_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.report_keys
+    ADD CONSTRAINT report_keys_report_id_fkey FOREIGN KEY (report_id) REFERENCES public.reports(id) ON DELETE CASCADE;
+
+
+--
+-- Name: sessions sessions_user_name_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_user_name_fkey FOREIGN KEY (user_name) REFERENCES public.users(name) ON DELETE CASCADE;
+
+
+--
+-- Name: tokens tokens_user_name_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tokens
+    ADD CONSTRAINT tokens_user_name_fkey FOREIGN KEY (user_name) REFERENCES public.users(name) ON DELETE CASCADE;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+
