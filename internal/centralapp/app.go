@@ -234,7 +234,7 @@ func (a *App) Start() {
 	a.onStop(func() error { return a.drain(server) })
 	a.tasks.Go(func() { a.events.Run(a.ctx) })
 	a.tasks.Go(func() { a.notifications.Run(a.ctx) })
-	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })
+	go a.serve("listen", func() error { return server.ServeTLS(patient{a.listener, writePatience}, "", "") })
 	if a.http != nil {
 		metrics := a.metricsServer()
 		a.onStop(metrics.Close)
