@@ -45,7 +45,7 @@ function useCells() {
   }
 }
 
-// Long texts are cut off; the details have them whole.
+// Long texts are cut off, also where the table is as wide as it likes; the details have them whole.
 const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 170, imageID: 200, pod: 120, policy: 110 }
 
 export function useColumnTitle() {
@@ -66,6 +66,7 @@ export function useColumns(chosen: ColumnName[], sort: string): TableColumnType<
       render: (_, event) => cells[name](event),
       width: widths[name],
       ellipsis: name in widths,
+      onCell: () => ({ style: { maxWidth: widths[name] } }),
       align: name === 'count' ? 'right' : undefined,
       sorter: name in sorted,
       sortDirections: ['descend', 'ascend', 'descend'],
