@@ -77,6 +77,15 @@ func (g *Guard) RPC(next http.Handler) http.Handler {
 	})
 }
 
+// Bodies bounds how long callers may take to send a request, also those who are refused or whose request nobody
+// reads: over HTTP/1.1 the server reads what is left of a body before it answers.
+func (g *Guard) Bodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = newTimedBody(w, r.Body, g.options.BodyTimeout)
+		next.ServeHTTP(w, r)
+	})
+}
+
 // HTTP guards a handler that is not an RPC.
 func (g *Guard) HTTP(rule Rule, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.let(w, r, rule, next) })
@@ -105,9 +114,7 @@ func (g *Guard) let(w http.ResponseWriter, r *http.Request, rule Rule, next http
 	if principal.Kind == User || principal.Kind == Token {
 		go g.lookAgain(ctx, r, rule, cancel)
 	}
-	r = r.WithContext(context.WithValue(ctx, passedKey{}, r.URL.Path))
-	r.Body = newTimedBody(w, r.Body, g.options.BodyTimeout)
-	next.ServeHTTP(w, r)
+	next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, passedKey{}, r.URL.Path)))
 }
 
 // lookAgain ends a call whose caller may not call it any more, for as long as the call goes on.
@@ -242,7 +249,7 @@ func newTimedBody(w http.ResponseWriter, body io.ReadCloser, timeout time.Durati
 
 func (b *timedBody) Read(into []byte) (int, error) {
 	n, err := b.ReadCloser.Read(into)
-	if err != nil {
+	if errors.Is(err, io.EOF) { // after the deadline it has to stay, or the server would wait for the rest
 		_ = b.controller.SetReadDeadline(time.Time{}) // it could be set, so it can be cleared
 	}
 	return n, err

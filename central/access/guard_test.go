@@ -3,6 +3,7 @@ package access_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,7 +39,7 @@ func impatient(f *fixture, next http.Handler) *httptest.Server {
 	guard := access.NewGuard(f.store, f.nodes, f.pki, access.GuardOptions{
 		Idle: idle, BodyTimeout: 50 * time.Millisecond, LookAgain: 20 * time.Millisecond, Now: f.clock.Now, Log: log,
 	})
-	server := httptest.NewTLSServer(guard.HTTP(access.ByViewer(), next))
+	server := httptest.NewTLSServer(guard.Bodies(guard.HTTP(access.ByViewer(), next)))
 	f.t.Cleanup(server.Close)
 	return server
 }
@@ -63,6 +64,26 @@ func TestACallerWhoSendsSlowlyOnPurposeIsCutOff(t *testing.T) {
 		}
 	}()
 	require.ErrorContains(t, <-failed, "timeout")
+}
+
+// TestACallerWhoNeverSendsTheBodyKeepsNoConnection is about HTTP/1.1, where the server reads what is left of a body
+// before it answers.
+func TestACallerWhoNeverSendsTheBodyKeepsNoConnection(t *testing.T) {
+	f := newFixture(t)
+	secret := f.as("ann", access.Viewer).cookie(sessionCookie)
+	server := impatient(f, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }))
+	for who, authorization := range map[string]string{"who is let in": "Authorization: Bearer " + secret + "\r\n", "who is refused": ""} {
+		t.Run(who, func(t *testing.T) {
+			connection, err := tls.Dial("tcp", server.Listener.Addr().String(), server.Client().Transport.(*http.Transport).TLSClientConfig)
+			require.NoError(t, err)
+			defer connection.Close()
+			_, err = io.WriteString(connection, "POST / HTTP/1.1\r\nHost: central\r\n"+authorization+"Content-Length: 1000\r\n\r\nbegin")
+			require.NoError(t, err)
+			require.NoError(t, connection.SetReadDeadline(time.Now().Add(time.Minute)))
+			_, err = io.ReadAll(connection)
+			require.NoError(t, err, "central closes the connection")
+		})
+	}
 }
 
 // stream sends a line every now and then until the caller's context ends.

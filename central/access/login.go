@@ -58,11 +58,11 @@ func (s *Sessions) login(ctx context.Context, name, password, old string) (u sto
 	}
 	err = s.store.Tx(ctx, func(tx *store.Tx) error {
 		u, err = tx.User(ctx, name)
-		if errors.Is(err, store.ErrNotFound) || u.PasswordHash != was.PasswordHash || u.Disabled { // since it was checked
-			return errLogin
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
+		}
+		if err != nil || u.PasswordHash != was.PasswordHash || u.Disabled { // since it was checked
+			return errLogin
 		}
 		secret, expires, err = s.begin(ctx, tx, u, "password", old)
 		return err

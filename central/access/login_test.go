@@ -137,6 +137,16 @@ func TestAWrongNameAndAWrongPasswordSayTheSame(t *testing.T) {
 	centraltest.Code(t, f.caller().login("ann", strings.Repeat("a", 1000)), connect.CodeInvalidArgument)
 }
 
+func TestADatabaseThatFailsDuringALoginIsNotAWrongPassword(t *testing.T) {
+	f := newFixture(t)
+	f.addUser("ann", access.Viewer)
+	require.NoError(t, f.store.Tx(ctx, func(tx *store.Tx) error { // of the one connection that writes
+		_, err := tx.Exec(ctx, "CREATE TEMP TABLE users (broken INTEGER)")
+		return err
+	}))
+	centraltest.Code(t, f.caller().login("ann", good), connect.CodeInternal)
+}
+
 func TestGuessingIsSlowedDownAndDoesNotKeepTheOwnerOut(t *testing.T) {
 	f := newFixture(t)
 	owner := f.as("admin", access.Admin)

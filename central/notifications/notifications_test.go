@@ -362,6 +362,29 @@ func TestASecretIsNeitherShownNorLoggedNorAudited(t *testing.T) {
 	})
 }
 
+func TestThatNotificationsGoElsewhereIsAudited(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, s *store.Store) {
+		f := newFixture(t, s, true)
+		c := f.hook(nil)
+		c = f.put(c)
+		c.GetWebhook().Url += "/elsewhere"
+		c = f.put(c)
+		c.GetWebhook().Secret = "another-very-secret"
+		f.put(c)
+		require.NoError(t, s.Read(f.ctx, func(tx *store.Tx) error {
+			entries, err := tx.Audit(f.ctx, store.AuditFilter{Kind: "notification"}, "", 10)
+			require.Len(t, entries, 4)
+			for i, want := range []string{`"set (another than before)"`, `/… (another than before)"`, `"set"`, `"set"`} { // the newest first
+				require.Contains(t, entries[i].After, want)
+				require.NotContains(t, entries[i].Before, "another")
+				require.NotContains(t, entries[i].Before+entries[i].After, "elsewhere")
+			}
+			require.NotContains(t, entries[2].After, "another")
+			return err
+		}))
+	})
+}
+
 func TestAChangeOfWhatIsNotAnyMoreAsItWasSeenIsRefused(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		f := newFixture(t, s, true)

@@ -188,32 +188,16 @@ func (s *Service) DeleteChannel(ctx context.Context, r *portcullisv1.DeleteChann
 	return &portcullisv1.DeleteChannelResponse{}, err
 }
 
-// record writes the audit log. A webhook's path often is its secret, so that only the host is told, and
-// whether the secret is another.
+// record writes the audit log.
 func record(ctx context.Context, tx *store.Tx, before, after *store.Channel, isNew bool) error {
-	describe := func(c *store.Channel) (any, error) {
-		if c == nil {
-			return nil, nil
-		}
-		told, err := channel(*c)
-		if err != nil {
-			return nil, err
-		}
-		told.LastError, told.LastSuccessTime = "", nil
-		if hook := told.GetWebhook(); hook != nil {
-			hook.Url = origin(hook.GetUrl())
-		}
-		text, err := protojson.Marshal(told)
-		return json.RawMessage(text), err
-	}
 	if isNew {
 		before = nil
 	}
-	was, err := describe(before)
+	was, err := audited(before, before)
 	if err != nil {
 		return err
 	}
-	is, err := describe(after)
+	is, err := audited(after, before)
 	if err != nil {
 		return err
 	}
@@ -224,6 +208,41 @@ func record(ctx context.Context, tx *store.Tx, before, after *store.Channel, isN
 		}
 	}
 	return audit.Record(ctx, tx, "notification", name, was, is)
+}
+
+// audited is what the audit log says of a channel. A webhook's path often is its secret: of both is only told whether
+// they are others than before, so that nobody leads notifications elsewhere unseen.
+func audited(c, before *store.Channel) (any, error) {
+	if c == nil {
+		return nil, nil //nolint:nilnil // of what is not there nothing is said
+	}
+	told, err := channel(*c)
+	if err != nil {
+		return nil, err
+	}
+	told.LastError, told.LastSuccessTime = "", nil
+	if hook := told.GetWebhook(); hook != nil {
+		was := &portcullisv1.Channel{}
+		if before == nil {
+			before = &store.Channel{}
+		} else if was, err = channel(*before); err != nil {
+			return nil, err
+		}
+		hook.Url = origin(hook.GetUrl()) + another(was.GetWebhook().GetUrl(), hook.GetUrl())
+		if c.Secret != "" {
+			hook.Secret = "set" + another(before.Secret, c.Secret)
+		}
+	}
+	text, err := protojson.Marshal(told)
+	return json.RawMessage(text), err
+}
+
+// another is what is said of what was something else.
+func another(was, is string) string {
+	if was == "" || was == is {
+		return ""
+	}
+	return " (another than before)"
 }
 
 func origin(address string) string {

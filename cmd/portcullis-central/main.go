@@ -129,9 +129,12 @@ func serve(config centralapp.Config) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
-	app, err := centralapp.New(config, centralapp.Options{Version: version, Log: config.NewLogger(), FirstPassword: func(user, password string) {
+	app, err := centralapp.New(ctx, config, centralapp.Options{Version: version, Log: config.NewLogger(), FirstPassword: func(user, password string) {
 		fmt.Printf("\nThe first admin is %q with the one-time password %s\n\n", user, password)
 	}})
+	if err != nil && ctx.Err() != nil {
+		return nil //nolint:nilerr // it was told to stop while it waited for the database
+	}
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,9 @@ package main
 import (
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +17,12 @@ import (
 // printed.
 func central(t *testing.T, config string, arguments ...string) (status int, printed string) {
 	t.Helper()
-	dir := t.TempDir()
+	return centralIn(t, t.TempDir(), config, arguments...)
+}
+
+// centralIn is central in a folder of the caller's, where the file out is what it prints.
+func centralIn(t *testing.T, dir, config string, arguments ...string) (status int, printed string) {
+	t.Helper()
 	file := filepath.Join(dir, "central.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 	out, err := os.Create(filepath.Join(dir, "out"))
@@ -50,26 +56,40 @@ func TestResetPasswordWithoutACentralMakesNone(t *testing.T) {
 	require.Contains(t, printed, "data folder: stat")
 }
 
-func TestCentralTellsTheFirstPasswordAndEndsOnSIGTERM(t *testing.T) {
-	// Until central listens to signals, they must not end the test.
-	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, unix.SIGTERM)
-	defer signal.Stop(caught)
+// stopWhen tells this process to stop once the central in the folder has printed the text.
+func stopWhen(t *testing.T, dir, text string) {
+	t.Helper()
 	ended := make(chan struct{})
-	go func() {
-		again := time.NewTicker(100 * time.Millisecond)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		again := time.NewTicker(20 * time.Millisecond)
 		defer again.Stop()
 		for {
 			select {
 			case <-ended:
 				return
 			case <-again.C:
+			}
+			if printed, err := os.ReadFile(filepath.Join(dir, "out")); err == nil && strings.Contains(string(printed), text) {
 				_ = unix.Kill(os.Getpid(), unix.SIGTERM)
+				return
 			}
 		}
-	}()
-	status, printed := central(t, onLoopback)
-	close(ended)
+	})
+	t.Cleanup(func() { close(ended); waiting.Wait() })
+}
+
+func TestCentralTellsTheFirstPasswordAndEndsOnSIGTERM(t *testing.T) {
+	dir := t.TempDir()
+	stopWhen(t, dir, "portcullis-central serves")
+	status, printed := centralIn(t, dir, onLoopback)
 	require.Zero(t, status, printed)
 	require.Contains(t, printed, `The first admin is "admin" with the one-time password `)
+}
+
+func TestCentralThatWaitsForItsDatabaseEndsOnSIGTERM(t *testing.T) {
+	dir := t.TempDir()
+	stopWhen(t, dir, "waiting for the database")
+	status, printed := centralIn(t, dir, onLoopback+"database: postgres://nobody@127.0.0.1:1/none\n")
+	require.Zero(t, status, "it waited until it gave up: "+printed)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,7 +35,7 @@ func central(t *testing.T, env *testscript.Env) error {
 	}
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	app, err := centralapp.New(config, centralapp.Options{Version: "test", Log: log, FirstPassword: func(_, password string) {
+	app, err := centralapp.New(context.Background(), config, centralapp.Options{Version: "test", Log: log, FirstPassword: func(_, password string) {
 		env.Setenv("PASSWORD", password)
 	}})
 	if err != nil {

@@ -72,8 +72,8 @@ type Options struct {
 }
 
 // New builds central from a validated configuration and opens its addresses, but answers nobody yet. On
-// an error nothing is left behind.
-func New(config Config, options Options) (*App, error) {
+// an error nothing is left behind. It waits for the database, but not longer than ctx, which means nothing afterwards.
+func New(ctx context.Context, config Config, options Options) (*App, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -82,6 +82,7 @@ func New(config Config, options Options) (*App, error) {
 		failed: make(chan error, 2),
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
+	defer context.AfterFunc(ctx, a.cancel)()
 	if err := a.build(options); err != nil {
 		return nil, errors.Join(err, a.Stop())
 	}
@@ -234,7 +235,7 @@ func (a *App) Start() {
 	a.tasks.Go(func() { a.events.Run(a.ctx) })
 	a.tasks.Go(func() { a.audit.Run(a.ctx) })
 	a.tasks.Go(func() { a.notifications.Run(a.ctx) })
-	go a.serve("listen", func() error { return server.ServeTLS(a.listener, "", "") })
+	go a.serve("listen", func() error { return server.ServeTLS(patient{a.listener, writePatience}, "", "") })
 	if a.http != nil {
 		metrics := a.metricsServer()
 		a.onStop(metrics.Close)

@@ -60,7 +60,7 @@ func start(t *testing.T, config centralapp.Config) *central {
 	log := logrus.New()
 	log.SetOutput(t.Output())
 	var err error
-	c.App, err = centralapp.New(config, centralapp.Options{Version: "test", Log: log, FirstPassword: func(_, password string) { c.password = password }})
+	c.App, err = centralapp.New(ctx, config, centralapp.Options{Version: "test", Log: log, FirstPassword: func(_, password string) { c.password = password }})
 	require.NoError(t, err)
 	c.Start()
 	roots := x509.NewCertPool()
@@ -232,7 +232,7 @@ func TestMetricsAreServedApart(t *testing.T) {
 
 func TestOneFolderHasOneCentral(t *testing.T) {
 	c := start(t, configured(t, ""))
-	_, err := centralapp.New(c.config, centralapp.Options{Log: logrus.New()})
+	_, err := centralapp.New(ctx, c.config, centralapp.Options{Log: logrus.New()})
 	require.ErrorContains(t, err, "is in use by another portcullis-central")
 }
 

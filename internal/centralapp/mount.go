@@ -67,11 +67,11 @@ func (a *App) handler() http.Handler {
 		connect.WithInterceptors(rpc.Errors(a.log), a.metrics, endStreams{a.ctx}, access.Interceptor()),
 	)
 	guarded := a.guard.RPC(services)
-	return secured(func(w http.ResponseWriter, r *http.Request) {
+	return a.guard.Bodies(secured(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/portcullis.v1.") {
 			guarded.ServeHTTP(w, r)
 			return
 		}
 		pages.ServeHTTP(w, r)
-	})
+	}))
 }
