@@ -1,6 +1,7 @@
 import type { TableColumnType } from 'antd'
 import { Link } from 'react-router'
 import type { Event } from '../api/portcullis/v1/events_pb'
+import { narrow } from '../shared/narrow'
 import { SeverityTag } from '../shared/SeverityTag'
 import { useTime } from '../shared/time'
 import { type TextKey, useText } from '../text'
@@ -46,7 +47,7 @@ function useCells() {
 }
 
 // Long texts are cut off; the details have them whole.
-const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 170, imageID: 200, pod: 120, policy: 110 }
+const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 170, imageID: 200, registry: 170, namespace: 120, pod: 120, container: 120, node: 140, nodeAddresses: 140, cluster: 120, policy: 110 }
 
 export function useColumnTitle() {
   const { t } = useText()
@@ -64,8 +65,7 @@ export function useColumns(chosen: ColumnName[], sort: string): TableColumnType<
       key: name,
       title: title(name),
       render: (_, event) => cells[name](event),
-      width: widths[name],
-      ellipsis: name in widths,
+      ...(widths[name] && narrow(widths[name])),
       align: name === 'count' ? 'right' : undefined,
       sorter: name in sorted,
       sortDirections: ['descend', 'ascend', 'descend'],
