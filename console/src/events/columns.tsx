@@ -6,6 +6,7 @@ import { SeverityTag } from '../shared/SeverityTag'
 import { useTime } from '../shared/time'
 import { type TextKey, useText } from '../text'
 import { ActionTag } from './ActionTag'
+import { withoutPolicy } from './evidence'
 import { eventURL, nodeURL } from './links'
 
 export type ColumnName = keyof ReturnType<typeof useCells>
@@ -29,7 +30,7 @@ function useCells() {
     policy: ({ policy }: Event) => (policy ? <Link to={`/policies/${encodeURIComponent(policy)}`}>{policy}</Link> : t('events.noPolicy')),
     enforceAt: ({ enforceAt }: Event) => enforceAt && time(enforceAt),
     severity: ({ severity }: Event) => <SeverityTag severity={severity} />,
-    because: ({ because }: Event) => because,
+    because: ({ because, policy }: Event) => withoutPolicy(because, policy),
     image: ({ image, imageId }: Event) => (imageId ? <Link to={`/images/${encodeURIComponent(imageId)}`}>{image || imageId}</Link> : image),
     imageID: ({ imageId }: Event) => <code>{imageId}</code>,
     registry: ({ registry }: Event) => registry,
@@ -47,7 +48,7 @@ function useCells() {
 }
 
 // Long texts are cut off; the details have them whole.
-const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 170, imageID: 200, registry: 170, namespace: 120, pod: 120, container: 120, node: 140, nodeAddresses: 140, cluster: 120, policy: 110 }
+const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 210, imageID: 200, registry: 170, namespace: 120, pod: 120, container: 120, node: 140, nodeAddresses: 140, cluster: 120, policy: 110 }
 
 export function useColumnTitle() {
   const { t } = useText()

@@ -69,7 +69,7 @@ export const imageTexts = {
   'images.ofImage': ['Image that it is about', '所属镜像'],
   'images.ofImageHint': ['By ID, digest or tag; only for a report that does not say so itself.', '镜像 ID、摘要或标签，仅当报告中没有镜像信息时填写。'],
   'images.drop': ['Drop reports here, or choose files', '将报告拖到此处，或点击选择文件'],
-  'images.forms': ['Trivy, Grype, OSV-Scanner, CycloneDX or Portcullis, JSON, at most 100 MiB each', '支持 Trivy、Grype、OSV-Scanner、CycloneDX 或 Portcullis 的 JSON 报告，单个不超过 100 MiB'],
+  'images.forms': ['Trivy, Grype, OSV-Scanner, CycloneDX, Harbor or Portcullis, JSON, at most 100 MiB each', '支持 Trivy、Grype、OSV-Scanner、CycloneDX、Harbor 或 Portcullis 的 JSON 报告，单个不超过 100 MiB'],
   'images.tooLarge': ['It is larger than 100 MiB, which is all that central takes.', '文件超过 100 MiB 的上限。'],
   'images.progress': ['Upload of {{name}}', '{{name}} 的上传进度'],
   'images.notUploaded': ['{{name}} was not taken', '{{name}} 上传失败'],
