@@ -31,7 +31,7 @@ PACKAGES := containerd runc containernetworking-plugins systemd clamav-daemon po
 BROWSER  := chromium fonts-noto-cjk
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build generate released console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench soak fuzz tools packages browser clean
+.PHONY: build generate released console console-lint console-test console-browser console-pictures test demo demo-stop format lint unit e2e e2e-kubelet bench bench-central soak fuzz tools packages browser clean
 
 build: console ## bin/portcullisd, bin/portcullis-bypass, bin/portcullis-central, bin/portcullis, bin/portcullis-scan
 	$(GO_BUILD) -o bin/ ./cmd/...
@@ -105,6 +105,12 @@ bench: build packages $(CONTAINERD) ## benchmarks; docs/performance.md has the f
 	go test -run '^$$' -bench SideBySide -benchtime 75x ./proxy/wire/wiretest
 	go test -run '^$$' -bench ResidentMemory -benchtime 1x ./internal/node
 	cd e2e && go test -run '^$$' -bench SideBySide -benchtime 9x .
+
+# Settings: PORTCULLIS_BENCH_NODES, _DECISIONS and _CHANGES of the fleet, PORTCULLIS_BENCH_EVENTS of the database.
+bench-central: export PORTCULLIS_BENCH_NODES ?= 10000
+bench-central: packages ## a central with 10,000 nodes, and its database full of events; docs/performance.md has the figures
+	go test -run '^$$' -bench Central -benchtime 1x -timeout 2h ./internal/fleet
+	go test ./central/store -run '^$$' -bench BenchmarkEvents -timeout 2h
 
 SOAK := 30m
 soak: build ## the daemon under load for SOAK, the relay through 10,000 restarts of the runtime

@@ -100,6 +100,7 @@ func (u *Uplink) reportState(ctx context.Context, c portcullisv1connect.SyncServ
 func (u *Uplink) keepReportingState(ctx context.Context, c portcullisv1connect.SyncServiceClient) error {
 	for {
 		wait(ctx, vary(u.options.Times.State), u.bundles.changed)
+		wait(ctx, vary(u.options.Times.Report), nil)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -17,6 +17,10 @@ import (
 // maxMessage bounds one answer of central, in bytes.
 const maxMessage = 64 << 20
 
+// patience is how long a connection may take. Central may have thousands to answer: to give up soon and come again
+// would only make more work for it.
+const patience = 30 * time.Second
+
 // connection is HTTP/2 over mutual TLS to central, and the service on it.
 type connection struct {
 	transport *http.Transport
@@ -39,9 +43,9 @@ func connectWith(address string, config *tls.Config) *connection {
 	protocols.SetHTTP2(true)
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: patience}).DialContext,
 		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    patience,
 		MaxResponseHeaderBytes: 64 << 10,
 		Protocols:              protocols,
 		// A connection that a firewall has forgotten would otherwise look alive until the heartbeats are missed.

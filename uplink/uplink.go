@@ -68,7 +68,7 @@ type Options struct {
 // began together do not go on together.
 type Times struct {
 	// RetryMin and RetryMax bound the wait after a failure, which is random below a bound that doubles with
-	// each; default 1s and 60s. It begins anew after a connection that lasted Stable; default 1m.
+	// each; default 1s and 30s. It begins anew after a connection that lasted Stable; default 1m.
 	RetryMin, RetryMax, Stable time.Duration
 	// Removed is the wait after central has said that the node was removed; default 10m, varies.
 	Removed time.Duration
@@ -79,15 +79,18 @@ type Times struct {
 	// State and Inventory are how often the node's state and images are looked at, Starts how often starts
 	// are reported; default 1m, 30s and 1m, vary.
 	State, Inventory, Starts time.Duration
+	// Report is how long a change of the node's state is kept to itself, so that central can tell all nodes of a bundle
+	// before it hears from each that the bundle is in force; default 2s, varies.
+	Report time.Duration
 	// Upload is how long decisions are gathered for one upload; default 1s.
 	Upload time.Duration
 }
 
 func (t Times) withDefaults() Times {
 	for field, value := range map[*time.Duration]time.Duration{
-		&t.RetryMin: time.Second, &t.RetryMax: time.Minute, &t.Stable: time.Minute, &t.Removed: 10 * time.Minute,
+		&t.RetryMin: time.Second, &t.RetryMax: 30 * time.Second, &t.Stable: time.Minute, &t.Removed: 10 * time.Minute,
 		&t.Silence: 90 * time.Second, &t.Call: 30 * time.Second, &t.State: time.Minute, &t.Inventory: 30 * time.Second,
-		&t.Starts: time.Minute, &t.Upload: time.Second,
+		&t.Starts: time.Minute, &t.Report: 2 * time.Second, &t.Upload: time.Second,
 	} {
 		if *field == 0 {
 			*field = value

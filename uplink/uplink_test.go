@@ -109,7 +109,7 @@ type node struct {
 // quick are times that a test has.
 var quick = uplink.Times{
 	RetryMin: time.Millisecond, RetryMax: 50 * time.Millisecond, Removed: 50 * time.Millisecond, Call: 10 * time.Second,
-	State: 20 * time.Millisecond, Inventory: 10 * time.Millisecond, Starts: 10 * time.Millisecond, Upload: time.Millisecond,
+	State: 20 * time.Millisecond, Inventory: 10 * time.Millisecond, Starts: 10 * time.Millisecond, Report: time.Millisecond, Upload: time.Millisecond,
 }
 
 func newNode(t *testing.T, central *uplinktest.Central) *node {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
@@ -25,10 +28,11 @@ type hub struct {
 	verdicts int64              // up to which change streams were told
 }
 
-// outgoing is a bundle as it is sent.
+// outgoing is a bundle as it is sent. It is compressed once, not for each node.
 type outgoing struct {
-	message *portcullisv1.SyncResponse
-	held    held
+	message        *portcullisv1.SyncResponse
+	plain, gzipped []byte // of message
+	held           held
 }
 
 // held is the bundle that a node holds. Its number is not enough: a database that was restored gives numbers a
@@ -38,17 +42,24 @@ type held struct {
 	sha256 string // of its documents
 }
 
-func newOutgoing(b *portcullisv1.Bundle) *outgoing {
-	sum := sha256.Sum256([]byte(b.GetDocuments()))
-	return &outgoing{
-		message: &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}},
-		held:    held{b.GetNumber(), hex.EncodeToString(sum[:])},
+func newOutgoing(b *portcullisv1.Bundle) (*outgoing, error) {
+	message := &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}}
+	plain, err := proto.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
 	}
+	gzipped, err := compressed(plain)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
+	}
+	sum := sha256.Sum256([]byte(b.GetDocuments()))
+	return &outgoing{message: message, plain: plain, gzipped: gzipped, held: held{b.GetNumber(), hex.EncodeToString(sum[:])}}, nil
 }
 
 // stream is one node's.
 type stream struct {
-	wake chan struct{}
+	wake   chan struct{}
+	member atomic.Bool // the database has said so since the stream was opened
 
 	mu     sync.Mutex
 	end    error
@@ -84,6 +95,13 @@ func (h *hub) get(id string) *stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.streams[id]
+}
+
+// hasMember says whether a node has a stream that has not been told to end, as that of a removed node is. Otherwise
+// nobody knows.
+func (h *hub) hasMember(id string) bool {
+	mine := h.get(id)
+	return mine != nil && mine.member.Load() && mine.ended() == nil
 }
 
 func (h *hub) nodes() []string {
@@ -168,7 +186,7 @@ func (s *Sync) watch(ctx context.Context) {
 		case <-removed.Ready():
 			ids, lost := removed.Take()
 			for _, id := range ids {
-				s.end(id)
+				s.End(id)
 			}
 			if lost {
 				s.insist(ctx, "removed nodes", s.endRemoved)
@@ -206,7 +224,10 @@ func (s *Sync) loadBundle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	newest := newOutgoing(bundle)
+	newest, err := newOutgoing(bundle)
+	if err != nil {
+		return err
+	}
 	if before := s.hub.bundle.Load(); before != nil && before.held == newest.held {
 		return nil
 	}
@@ -236,7 +257,8 @@ func (s *Sync) tellVerdicts(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sync) end(id string) {
+// End ends the stream of a node that was removed.
+func (s *Sync) End(id string) {
 	s.news.forget(id)
 	if stream := s.hub.get(id); stream != nil {
 		stream.finish(errRemoved)
@@ -260,7 +282,7 @@ func (s *Sync) endRemoved(ctx context.Context) error {
 	}
 	for _, id := range connected {
 		if !known[id] {
-			s.end(id)
+			s.End(id)
 		}
 	}
 	return nil

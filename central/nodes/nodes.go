@@ -29,6 +29,8 @@ type Fleet interface {
 	NewestNumber() int64
 	// Remove ends a node's membership.
 	Remove(ctx context.Context, tx *store.Tx, node *store.Node) error
+	// End ends the stream of a node that was removed, if this replica has it.
+	End(id string)
 }
 
 // Authority proves who is who.
@@ -165,13 +167,17 @@ func (s *Service) GetNodeOverview(ctx context.Context, _ *portcullisv1.GetNodeOv
 
 // RemoveNode ends a node's membership.
 func (s *Service) RemoveNode(ctx context.Context, request *portcullisv1.RemoveNodeRequest) (*portcullisv1.RemoveNodeResponse, error) {
-	return &portcullisv1.RemoveNodeResponse{}, s.store.Tx(ctx, func(tx *store.Tx) error {
+	err := s.store.Tx(ctx, func(tx *store.Tx) error {
 		node, err := tx.Node(ctx, request.GetId(), s.options.Now())
 		if err != nil {
 			return err
 		}
 		return s.fleet.Remove(ctx, tx, &node)
 	})
+	if err == nil {
+		s.fleet.End(request.GetId()) // other replicas end it when they are notified
+	}
+	return &portcullisv1.RemoveNodeResponse{}, err
 }
 
 // Remove ends a node's membership, and forgets what it said.

@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	api "portcullis/api/portcullis/v1/portcullisv1connect"
 	"portcullis/central/access"
 	"portcullis/central/store"
 )
@@ -54,6 +55,7 @@ type Sync struct {
 	hub    hub
 	news   news
 	starts starts
+	turns  map[string]*turns // by method
 }
 
 // NewSync makes the service. Run must be running while it is used.
@@ -63,6 +65,11 @@ func NewSync(s *store.Store, pki Authority, bundles Bundles, images Images, deci
 		hub:    hub{streams: map[string]*stream{}},
 		news:   news{pending: map[string]*store.NodeNews{}, told: map[string]store.NodeStatus{}, urgent: make(chan struct{}, 1)},
 		starts: starts{folds: map[string]*store.Start{}},
+		turns: map[string]*turns{
+			api.SyncServiceUploadDecisionsProcedure: newTurns(maxUploads),
+			api.SyncServiceReportInventoryProcedure: newTurns(maxInventories),
+			api.SyncServiceGetVerdictsProcedure:     newTurns(maxInventories),
+		},
 	}
 }
 
@@ -76,8 +83,12 @@ func (s *Sync) Run(ctx context.Context) {
 	tasks.Wait()
 }
 
-// IsMember tells whether there is a node of that ID.
+// IsMember tells whether there is a node of that ID. The database is asked only for nodes without a stream here:
+// with thousands of nodes it would have little else to do.
 func (s *Sync) IsMember(ctx context.Context, id string) (member bool, err error) {
+	if s.hub.hasMember(id) {
+		return true, nil
+	}
 	return member, s.store.Read(ctx, func(tx *store.Tx) error {
 		member, err = tx.IsNode(ctx, id)
 		return err
@@ -114,6 +125,7 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 	if !member {
 		return errRemoved
 	}
+	mine.member.Store(true)
 	if err := s.missedVerdicts(ctx, id, request.GetVerdicts(), mine); err != nil {
 		return err
 	}

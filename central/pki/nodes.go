@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -69,6 +70,10 @@ func (p *PKI) NodeID(certificate *x509.Certificate) (id string, expired bool, er
 	if expired {
 		now = certificate.NotAfter
 	}
+	sum := sha256.Sum256(certificate.Raw)
+	if p.verified.Contains(sum) && !now.Before(certificate.NotBefore) {
+		return certificate.URIs[0].Opaque, expired, nil
+	}
 	_, err = certificate.Verify(x509.VerifyOptions{
 		Roots: p.pool, Intermediates: x509.NewCertPool(), CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -76,5 +81,6 @@ func (p *PKI) NodeID(certificate *x509.Certificate) (id string, expired bool, er
 	if err != nil || len(certificate.URIs) != 1 || certificate.URIs[0].Scheme != nodeScheme {
 		return "", false, errForeign
 	}
+	p.verified.Add(sum, struct{}{})
 	return certificate.URIs[0].Opaque, expired, nil
 }

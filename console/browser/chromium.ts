@@ -41,8 +41,14 @@ interface Violation {
   nodes: { html: string; failureSummary?: string }[]
 }
 
+// still waits until nothing fades in any more: what is half there has half its contrast.
+export function still(page: Page) {
+  return page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => a))).then(() => true))
+}
+
 // accessibility is what axe finds serious.
 export async function accessibility(page: Page) {
+  await still(page)
   // axe is evaluated by the debugger, which the content security policy does not bind.
   await page.evaluate(axe)
   const violations = (await page.evaluate('axe.run().then((result) => result.violations)')) as Violation[]

@@ -20,8 +20,8 @@ import (
 func (a *App) newServer() *http.Server {
 	return &http.Server{
 		Handler:           a.handler(),
-		TLSConfig:         a.pki.TLSConfig(),
-		ReadHeaderTimeout: 10 * time.Second,
+		TLSConfig:         newEntrance().guard(a.pki.TLSConfig()),
+		ReadHeaderTimeout: 30 * time.Second, // for handshakes, too: after a start, of all nodes at once,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		HTTP2: &http.HTTP2Config{

@@ -1,7 +1,6 @@
 package centralapp
 
 import (
-	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,11 +35,11 @@ func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))
 	mux.Handle(api.NewImageServiceHandler(a.images, small...))
-	mux.Handle(api.NewSyncServiceHandler(a.sync, nodes...))
+	path, sync := api.NewSyncServiceHandler(a.sync, append(slices.Clip(nodes), a.sync.Compression())...)
+	mux.Handle(path, a.sync.InTurn(sync))
 	_, join := api.NewSyncServiceHandler(a.sync, small...)
 	mux.Handle(api.SyncServiceJoinProcedure, join)
-	// A change goes to all nodes at once: to compress it for each would be most of the work.
-	_, stream := api.NewSyncServiceHandler(a.sync, append(slices.Clip(small), connect.WithCompressMinBytes(math.MaxInt))...)
+	_, stream := api.NewSyncServiceHandler(a.sync, append(slices.Clip(small), a.sync.Compression())...)
 	mux.Handle(api.SyncServiceSyncProcedure, stream)
 }
 

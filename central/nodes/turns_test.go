@@ -1,0 +1,62 @@
+package nodes
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// called calls turns as a node does, with work that takes so long, and returns when it was let in, or what it was
+// answered instead.
+func called(ctx context.Context, turns *turns, work time.Duration) (letIn bool, at time.Time, answer *httptest.ResponseRecorder) {
+	answer = httptest.NewRecorder()
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
+	request.Header.Set("Content-Type", "application/grpc")
+	turns.serve(answer, request, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		letIn, at = true, time.Now()
+		<-time.After(work)
+	}))
+	return letIn, at, answer
+}
+
+func TestCallsAreLetInOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, began := newTurns(1), time.Now()
+		var calls sync.WaitGroup
+		for i := range 3 {
+			calls.Go(func() {
+				letIn, at, _ := called(t.Context(), turns, time.Second)
+				assert.True(t, letIn)
+				assert.Equal(t, time.Duration(i)*time.Second, at.Sub(began))
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+	})
+}
+
+func TestACallDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(1)
+		var first sync.WaitGroup
+		defer first.Wait()
+		first.Go(func() { called(t.Context(), turns, time.Hour) })
+		synctest.Wait()
+		letIn, _, answer := called(t.Context(), turns, 0)
+		require.False(t, letIn)
+		require.Equal(t, "14", answer.Header().Get("Grpc-Status"), "UNAVAILABLE, which is tried again")
+
+		gone, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		letIn, _, answer = called(gone, turns, 0)
+		require.False(t, letIn)
+		require.Empty(t, answer.Header())
+	})
+}
