@@ -25,10 +25,11 @@ func (a *App) newServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 100,
-			SendPingTimeout:      30 * time.Second, // finds nodes that vanished
-			PingTimeout:          15 * time.Second,
-			WriteByteTimeout:     30 * time.Second,
+			MaxConcurrentStreams:      100,
+			MaxDecoderHeaderTableSize: 512,              // of each connection, of which there are thousands
+			SendPingTimeout:           30 * time.Second, // finds nodes that vanished
+			PingTimeout:               15 * time.Second,
+			WriteByteTimeout:          30 * time.Second,
 		},
 		ErrorLog: stdlog.New(serverLog{a.log}, "", 0),
 	}
