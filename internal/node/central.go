@@ -153,12 +153,21 @@ func (c *Config) NodeInfo(version string) *portcullisv1.NodeInfo {
 		info.KernelVersion = unix.ByteSliceToString(name.Release[:])
 	}
 	interfaces, _ := net.InterfaceAddrs() // none are known where that fails
+	info.Addresses = addressesOf(interfaces)
+	return info
+}
+
+// addressesOf leaves out what stands at several interfaces, as a CNI's gateway does at one of each pod: else it
+// would crowd out the node's own.
+func addressesOf(interfaces []net.Addr) []string {
+	var addresses []string
 	for _, address := range interfaces {
-		if ip, ok := address.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && len(info.Addresses) < 20 {
-			info.Addresses = append(info.Addresses, ip.IP.String())
+		ip, ok := address.(*net.IPNet)
+		if ok && ip.IP.IsGlobalUnicast() && len(addresses) < 20 && !slices.Contains(addresses, ip.IP.String()) {
+			addresses = append(addresses, ip.IP.String())
 		}
 	}
-	return info
+	return addresses
 }
 
 // started is who is told of starts, nil where nobody wants to know.

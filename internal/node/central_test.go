@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/internal/node"
 	"portcullis/uplink"
 	"portcullis/uplink/uplinktest"
 )
@@ -182,4 +184,16 @@ func TestAnotherBundleUnderTheNumberThatTheNodeHoldsIsTakenAfterARestore(t *test
 	central.SetBundle(1, riskyImage("Immediate"))
 	d.run(t)
 	d.eventually(t, codes.PermissionDenied)
+}
+
+func TestAnAddressOfManyInterfacesCrowdsOutTheNodesOwn(t *testing.T) {
+	address := func(a, b, c, d byte) net.Addr {
+		return &net.IPNet{IP: net.IPv4(a, b, c, d), Mask: net.CIDRMask(24, 32)}
+	}
+	interfaces := []net.Addr{address(127, 0, 0, 1)}
+	for range 30 {
+		interfaces = append(interfaces, address(10, 88, 1, 1))
+	}
+	interfaces = append(interfaces, address(192, 0, 2, 7))
+	require.Equal(t, []string{"10.88.1.1", "192.0.2.7"}, node.AddressesOf(interfaces))
 }

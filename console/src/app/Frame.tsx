@@ -3,6 +3,7 @@ import { Button, Drawer, Dropdown, Flex, Grid, Layout, Menu, Typography } from '
 import { type ReactNode, useState } from 'react'
 import { Link, useLocation } from 'react-router'
 import { useSession } from '../session/session'
+import { Stale } from '../shared/Stale'
 import { useText, type Language } from '../text'
 import { type Choice, useAppearance } from './appearance'
 import './frame.css'
@@ -98,6 +99,7 @@ export function Frame({ children }: { children: ReactNode }) {
           <Navigation onChosen={() => setOpen(false)} />
         </Drawer>
         <Layout.Content id="content" tabIndex={-1} className="content">
+          <Stale />
           {children}
         </Layout.Content>
       </Layout>

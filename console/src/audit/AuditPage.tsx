@@ -6,6 +6,7 @@ import { central } from '../central'
 import { actorName } from '../shared/actors'
 import { Diff } from '../shared/Diff'
 import { useFilters } from '../shared/filters'
+import { narrow } from '../shared/narrow'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
 import { Answer, Needs, Nothing } from '../shared/states'
@@ -21,11 +22,11 @@ function useColumns(): TableColumnsType<AuditEntry> {
   const time = useTime()
   return [
     { key: 'time', title: t('audit.time'), render: (_, entry) => time(entry.time) },
-    { key: 'actor', title: t('audit.actor'), width: 160, ellipsis: true, render: (_, { actor }) => actorName(actor) },
+    { key: 'actor', title: t('audit.actor'), ...narrow(160), render: (_, { actor }) => actorName(actor) },
     { key: 'address', title: t('audit.address'), dataIndex: 'address' },
     { key: 'method', title: t('audit.method'), render: (_, { method }) => <code>{method}</code> },
     { key: 'kind', title: t('audit.kind'), render: (_, { kind }) => word('kind', kind) },
-    { key: 'name', title: t('audit.name'), dataIndex: 'name' },
+    { key: 'name', title: t('audit.name'), ...narrow(240), dataIndex: 'name' },
   ]
 }
 

@@ -1,10 +1,12 @@
 import type { TableColumnType } from 'antd'
 import { Link } from 'react-router'
 import type { Event } from '../api/portcullis/v1/events_pb'
+import { narrow } from '../shared/narrow'
 import { SeverityTag } from '../shared/SeverityTag'
 import { useTime } from '../shared/time'
 import { type TextKey, useText } from '../text'
 import { ActionTag } from './ActionTag'
+import { withoutPolicy } from './evidence'
 import { eventURL, nodeURL } from './links'
 
 export type ColumnName = keyof ReturnType<typeof useCells>
@@ -28,7 +30,7 @@ function useCells() {
     policy: ({ policy }: Event) => (policy ? <Link to={`/policies/${encodeURIComponent(policy)}`}>{policy}</Link> : t('events.noPolicy')),
     enforceAt: ({ enforceAt }: Event) => enforceAt && time(enforceAt),
     severity: ({ severity }: Event) => <SeverityTag severity={severity} />,
-    because: ({ because }: Event) => because,
+    because: ({ because, policy }: Event) => withoutPolicy(because, policy),
     image: ({ image, imageId }: Event) => (imageId ? <Link to={`/images/${encodeURIComponent(imageId)}`}>{image || imageId}</Link> : image),
     imageID: ({ imageId }: Event) => <code>{imageId}</code>,
     registry: ({ registry }: Event) => registry,
@@ -45,8 +47,8 @@ function useCells() {
   }
 }
 
-// Long texts are cut off, also where the table is as wide as it likes; the details have them whole.
-const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 170, imageID: 200, pod: 120, policy: 110 }
+// Long texts are cut off; the details have them whole.
+const widths: Partial<Record<ColumnName, number>> = { because: 210, image: 210, imageID: 200, registry: 170, namespace: 120, pod: 120, container: 120, node: 140, nodeAddresses: 140, cluster: 120, policy: 110 }
 
 export function useColumnTitle() {
   const { t } = useText()
@@ -64,9 +66,7 @@ export function useColumns(chosen: ColumnName[], sort: string): TableColumnType<
       key: name,
       title: title(name),
       render: (_, event) => cells[name](event),
-      width: widths[name],
-      ellipsis: name in widths,
-      onCell: () => ({ style: { maxWidth: widths[name] } }),
+      ...(widths[name] && narrow(widths[name])),
       align: name === 'count' ? 'right' : undefined,
       sorter: name in sorted,
       sortDirections: ['descend', 'ascend', 'descend'],

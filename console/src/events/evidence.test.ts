@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { matchesOf } from './evidence'
+import { matchesOf, withoutPolicy } from './evidence'
 
 function pieces(...evidence: object[]) {
   return matchesOf([{ policy: 'p', template: 'RiskyImage', action: 'block', evidence: evidence as [] }])[0]!.pieces
@@ -32,4 +32,11 @@ test('where something was found is not said', () => {
 test('a kind of evidence that a newer central knows breaks the page', () => {
   expect(pieces({ future: {} })).toEqual([])
   expect(matchesOf([{ policy: 'p', template: 'RiskyImage', action: 'block', evidence: null }])[0]!.pieces).toEqual([])
+})
+
+test('a reason loses more than the name of its own policy', () => {
+  const both = 'policy "no criticals": CVE-2021-44228 Critical; policy "no secrets": private-key'
+  expect(withoutPolicy(both, 'no criticals')).toBe('CVE-2021-44228 Critical; policy "no secrets": private-key')
+  expect(withoutPolicy(both, 'no secrets')).toBe(both)
+  expect(withoutPolicy('the image was not scanned', '')).toBe('the image was not scanned')
 })

@@ -69,3 +69,9 @@ function piece({ vulnerability, malware, secret, ask, unknown }: Evidence): Piec
 export function matchesOf(matches: JsonObject[]) {
   return (matches as unknown as Match[]).map((match) => ({ ...match, pieces: (match.evidence ?? []).flatMap((one) => piece(one) ?? []) }))
 }
+
+// withoutPolicy leaves out the policy that a reason begins with: beside the policy's name there is no room to say it again.
+export function withoutPolicy(because: string, policy: string) {
+  const begin = `policy ${JSON.stringify(policy)}: `
+  return because.startsWith(begin) ? because.slice(begin.length) : because
+}

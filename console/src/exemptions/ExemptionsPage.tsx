@@ -7,6 +7,7 @@ import { central } from '../central'
 import { list } from '../documents/draft'
 import { useSession } from '../session/session'
 import { useFilters } from '../shared/filters'
+import { narrow } from '../shared/narrow'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
 import { Answer, Nothing } from '../shared/states'
@@ -34,16 +35,15 @@ function useColumns(): TableColumnsType<Exemption> {
   const { t } = useText()
   const { may } = useSession()
   const time = useTime()
-  const column = { ellipsis: true, width: 200 }
   return [
-    { key: 'name', title: t('exemptions.name'), ...column, render: (_, { name }) => <Link to={exemptionURL(name)}>{name}</Link> },
+    { key: 'name', title: t('exemptions.name'), ...narrow(200), render: (_, { name }) => <Link to={exemptionURL(name)}>{name}</Link> },
     { key: 'state', title: t('exemptions.state'), width: 180, render: (_, exemption) => <StateTag exemption={exemption} /> },
     { key: 'expires', title: t('exemptions.expires'), width: 190, render: (_, { expireTime }) => time(expireTime) },
-    { key: 'reason', title: t('exemptions.reason'), ...column, dataIndex: 'reason' },
-    { key: 'author', title: t('exemptions.author'), ...column, width: 160, dataIndex: 'author' },
-    { key: 'images', title: t('exemptions.images'), ...column, render: (_, exemption) => <Some of={exemption} field="images" /> },
-    { key: 'findings', title: t('exemptions.findings'), ...column, render: (_, exemption) => <Some of={exemption} field="findings" /> },
-    { key: 'policies', title: t('exemptions.policies'), ...column, render: (_, exemption) => <Some of={exemption} field="policies" /> },
+    { key: 'reason', title: t('exemptions.reason'), ...narrow(200), dataIndex: 'reason' },
+    { key: 'author', title: t('exemptions.author'), ...narrow(160), dataIndex: 'author' },
+    { key: 'images', title: t('exemptions.images'), ...narrow(200), render: (_, exemption) => <Some of={exemption} field="images" /> },
+    { key: 'findings', title: t('exemptions.findings'), ...narrow(200), render: (_, exemption) => <Some of={exemption} field="findings" /> },
+    { key: 'policies', title: t('exemptions.policies'), ...narrow(200), render: (_, exemption) => <Some of={exemption} field="policies" /> },
     ...(may(Role.EDITOR) ? [{ key: 'delete', width: 110, render: (_: unknown, exemption: Exemption) => <DeleteButton exemption={exemption} /> }] : []),
   ]
 }

@@ -23,7 +23,7 @@ export const exemptionTexts = {
   'exemptions.policiesHint': ['All when empty', '留空表示全部'],
   'exemptions.findingsHint': ['CVE IDs, file hashes, SHA-256 of secrets; everything when empty, privileges too.', 'CVE 编号、文件哈希、敏感信息的 SHA-256；留空表示全部，包括特权。'],
   'exemptions.all': ['All', '全部'],
-  'exemptions.more': ['{{first}} and {{count}} more', '{{first}} 等另外 {{count}} 项'],
+  'exemptions.more': ['{{first}} and {{count}} more', '{{first}} 及另外 {{count}} 项'],
   'exemptions.changed': ['Last change', '最近修改'],
   'exemptions.by': ['{{time}} by {{name}}', '{{time}}，{{name}}'],
   'exemptions.created': ['The exemption is created.', '例外已创建。'],

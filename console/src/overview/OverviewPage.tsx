@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Card, Col, Row, Typography } from 'antd'
 import { lazy, Suspense } from 'react'
 import { central } from '../central'
+import { PageHead } from '../shared/PageHead'
 import { timeZone } from '../shared/time'
 import { Answer, Loading } from '../shared/states'
 import { useText } from '../text'
@@ -122,9 +123,7 @@ export function OverviewPage() {
   const { t } = useText()
   return (
     <>
-      <Typography.Title level={1} style={{ fontSize: 24, marginTop: 0 }}>
-        {t('app.overview')}
-      </Typography.Title>
+      <PageHead title={t('app.overview')} />
       <Row gutter={[16, 16]}>
         <Col xs={24} md={12} xl={8}>
           <PoliciesCard />

@@ -4,7 +4,7 @@ import { GridComponent, LegendComponent, TooltipComponent } from 'echarts/compon
 import { init, use as register } from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
 import { useEffect, useRef } from 'react'
-import { useNavigate } from 'react-router'
+import { Link, useNavigate } from 'react-router'
 import type { EventDay } from '../api/portcullis/v1/events_pb'
 import { useAppearance } from '../app/appearance'
 import { useText } from '../text'
@@ -79,7 +79,7 @@ export function Trend({ days }: { days: EventDay[] }) {
             {days.map((day) => (
               <tr key={day.date}>
                 <th scope="row">
-                  <a href={dayURL(day)}>{day.date}</a>
+                  <Link to={dayURL(day)}>{day.date}</Link>
                 </th>
                 <td>{day.blocked.toLocaleString(locale)}</td>
                 <td>{day.alerted.toLocaleString(locale)}</td>

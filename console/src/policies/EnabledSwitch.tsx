@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Modal, Switch, Tooltip } from 'antd'
+import { Descriptions, Modal, Switch, Tooltip } from 'antd'
 import { useState } from 'react'
 import { Role } from '../api/portcullis/v1/access_pb'
 import type { Policy } from '../api/portcullis/v1/policies_pb'
@@ -8,6 +8,17 @@ import { useSession } from '../session/session'
 import { Failure } from '../shared/states'
 import { useText } from '../text'
 import { Preview } from './Preview'
+
+// Loss is what switching a policy off gives up.
+function Loss({ policy: { blocked, alerted } }: { policy: Policy }) {
+  const { t } = useText()
+  return (
+    <>
+      <p>{t('policies.switchOffHint')}</p>
+      <Descriptions items={[{ key: 'hits', label: t('policies.hits'), children: t('policies.hitsOf', { blocked: Number(blocked), alerted: Number(alerted) }) }]} />
+    </>
+  )
+}
 
 // EnabledSwitch switches a policy after it has shown what comes of it.
 export function EnabledSwitch({ policy }: { policy: Policy }) {
@@ -39,7 +50,7 @@ export function EnabledSwitch({ policy }: { policy: Policy }) {
         destroyOnHidden
       >
         {flip.isError && <Failure error={flip.error} />}
-        {enabled ? t('policies.switchOffHint') : <Preview document={document} />}
+        {enabled ? <Loss policy={policy} /> : <Preview document={document} />}
       </Modal>
     </>
   )

@@ -7,6 +7,7 @@ import { central } from '../central'
 import { useSession } from '../session/session'
 import { actorName } from '../shared/actors'
 import { useFilters } from '../shared/filters'
+import { narrow } from '../shared/narrow'
 import { PageHead } from '../shared/PageHead'
 import { Pager, usePages } from '../shared/pages'
 import { Answer, Nothing } from '../shared/states'
@@ -34,7 +35,7 @@ function useColumns(): TableColumnsType<Policy> {
   const time = useTime()
   return [
     { key: 'enabled', title: t('policies.enabled'), width: 70, render: (_, policy) => <EnabledSwitch policy={policy} /> },
-    { key: 'name', title: t('policies.name'), render: (_, { name }) => <Link to={policyURL(name)}>{name}</Link> },
+    { key: 'name', title: t('policies.name'), ...narrow(240), render: (_, { name }) => <Link to={policyURL(name)}>{name}</Link> },
     { key: 'template', title: t('policies.template'), render: (_, { template }) => word('template', template) },
     { key: 'state', title: t('policies.state'), render: (_, policy) => <StateTag policy={policy} /> },
     { key: 'scope', title: t('policies.scope'), render: (_, policy) => <Scope policy={policy} /> },

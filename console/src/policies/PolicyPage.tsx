@@ -35,18 +35,24 @@ function Facts({ policy }: { policy: Policy }) {
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} />
 }
 
+// LastOfPage asks for the revision before, which stands on the next page.
+function LastOfPage({ name, revision, nextToken }: { name: string; revision: PolicyRevision; nextToken: string }) {
+  const before = useQuery({ queryKey: ['policies', 'revision-before', name, nextToken], queryFn: () => central.policies.listPolicyRevisions({ name, pageToken: nextToken, pageSize: 1 }) })
+  return <Answer of={before}>{({ revisions }) => <Diff before={revisions[0]?.document ?? ''} after={revision.document} />}</Answer>
+}
+
 function History({ name }: { name: string }) {
   const { t } = useText()
   const time = useTime()
   const pages = usePages(['policies', 'revisions', name], (pageToken) => central.policies.listPolicyRevisions({ name, pageToken, pageSize: 20 }))
-  const entry = (revision: PolicyRevision, before?: PolicyRevision) => ({
+  const entry = (revision: PolicyRevision, before: PolicyRevision | undefined, nextToken: string) => ({
     key: String(revision.revision),
     label: `${t('policies.revision', { revision: String(revision.revision) })} · ${t('policies.by', { time: time(revision.time), name: actorName(revision.author) })}`,
-    children: <Diff before={before?.document ?? ''} after={revision.document} />,
+    children: before || !nextToken ? <Diff before={before?.document ?? ''} after={revision.document} /> : <LastOfPage name={name} revision={revision} nextToken={nextToken} />,
   })
   return (
     <Card title={t('policies.history')}>
-      <Answer of={pages.query}>{({ revisions }) => <Collapse items={revisions.map((revision, index) => entry(revision, revisions[index + 1]))} />}</Answer>
+      <Answer of={pages.query}>{({ revisions, nextPageToken }) => <Collapse items={revisions.map((revision, index) => entry(revision, revisions[index + 1], nextPageToken))} />}</Answer>
       <Pager {...pages} />
     </Card>
   )

@@ -1,8 +1,10 @@
 import { Card, Flex, Typography } from 'antd'
 import type { ReactNode } from 'react'
+import { useTitle } from '../shared/useTitle'
 
 // Gatehouse is the page before one is let in.
 export function Gatehouse({ title, children }: { title: string; children?: ReactNode }) {
+  useTitle(title)
   return (
     <Flex component="main" align="center" justify="center" style={{ minHeight: '100vh', padding: 16 }}>
       <Card style={{ width: 400, maxWidth: '100%' }}>

@@ -27,6 +27,8 @@ export function describe(error: unknown, t: Translate): string {
       return t('shared.unavailable')
     case Code.Unimplemented:
       return t('shared.unimplemented')
+    case Code.Unauthenticated:
+      return t('session.expired')
     case Code.NotFound:
       return t('shared.notFound')
     case Code.Aborted:

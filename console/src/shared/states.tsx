@@ -68,11 +68,13 @@ export function Needs({ role, children }: { role: Role; children: ReactNode }) {
 
 // Answer shows what a query brought, or the state that it is in.
 export function Answer<Data>({ of, children }: { of: UseQueryResult<Data>; children: (data: Data) => ReactNode }) {
+  const { t } = useText()
   // What was there before stays readable while it cannot be had anew.
   if (of.data !== undefined) return children(of.data)
   if (of.isPending) return <Loading />
   const { code } = ConnectError.from(of.error)
   if (code === Code.PermissionDenied) return <NotAllowed />
   if (code === Code.Unimplemented) return <Missing />
+  if (code === Code.NotFound) return <Nothing says={t('shared.notFound')} />
   return <Failure error={of.error!} retry={() => void of.refetch()} />
 }

@@ -4,6 +4,7 @@ export const sharedTexts = {
   'shared.loading': ['Loading', '加载中'],
   'shared.retry': ['Try again', '重试'],
   'shared.failed': ['That did not work', '操作失败'],
+  'shared.stale': ['What is shown may be out of date', '当前显示的内容可能不是最新'],
   'shared.unavailable': ['Central cannot be reached or cannot reach its database.', '无法连接服务，或服务无法连接数据库。'],
   'shared.unimplemented': ['This central does not offer that.', '当前服务版本不支持此功能。'],
   'shared.notFound': ['There is no such thing any more.', '对象不存在或已被删除。'],

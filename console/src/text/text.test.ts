@@ -25,6 +25,11 @@ test('a value of a text is missing in one of the languages', () => {
   expect(different).toEqual([])
 })
 
+test('Chinese has punctuation of English', () => {
+  const wrong = entries.filter(([, [, chinese]]) => /\p{Script=Han}[,;:?!]|[,;:?!]\p{Script=Han}/u.test(chinese)).map(([key]) => key)
+  expect(wrong).toEqual([])
+})
+
 test('a count has only one of its forms', () => {
   const keys = new Set(entries.map(([key]) => key))
   const stems = [...keys].flatMap((key) => /^(.*)_(?:one|other)$/.exec(key)?.[1] ?? [])
