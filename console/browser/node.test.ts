@@ -53,6 +53,25 @@ test('a policy against risky images is enforced, and its preview has said so', a
   expect(await start({ ...cart, image: 'shop/web', pod: 'web-1' })).toBe('')
 })
 
+test('Enter in the scope of a policy takes the image that was found, and a pattern says what it selects', async () => {
+  const other = await page.context().newPage()
+  await other.goto(url + '/policies/new')
+  await other.getByRole('button', { name: 'Create: Risky image' }).click()
+  await other.getByRole('radio', { name: 'Chosen images' }).check()
+  const images = other.getByLabel('Images and patterns')
+  await images.fill('cart')
+  await other.getByText('Pattern: cart').waitFor()
+  await images.press('Enter')
+  await other.getByText(/shop\/cart.* · 1 known image/).waitFor()
+  await images.fill('car')
+  await other.getByText('Pattern: car').waitFor()
+  await images.press('Enter')
+  await other.getByText('car · no known image').waitFor()
+  await other.getByRole('textbox', { name: 'YAML' }).getByText(/- car$/).waitFor()
+  expect(await accessibility(other)).toEqual([])
+  await other.close()
+})
+
 test('an event arrives while one looks, and counts on', async () => {
   await page.goto(url + '/events')
   await page.getByRole('row', { name: 'cart-7f9c' }).getByRole('link', { name: 'no criticals' }).waitFor()

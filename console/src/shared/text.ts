@@ -39,4 +39,5 @@ export const sharedTexts = {
   'shared.conflict': ['Somebody else changed {{name}}', '{{name}} 已被他人修改'],
   'shared.takeTheirs': ['Discard mine and show theirs', '放弃我的修改，查看最新版本'],
   'shared.keepMine': ['Save mine in its place', '用我的修改覆盖'],
+  'shared.searching': ['Searching…', '正在搜索…'],
 } as const satisfies Texts
