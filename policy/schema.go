@@ -28,6 +28,7 @@ func Schema() ([]byte, error) {
 func document(kind string, spec schema) schema {
 	name := text("Unique among all documents of its kind.")
 	name["minLength"], name["maxLength"] = 1, MaxName
+	name["not"] = schema{"enum": []string{".", ".."}}
 	return object("", []string{"apiVersion", "kind", "metadata", "spec"}, schema{
 		"apiVersion": schema{"const": APIVersion},
 		"kind":       schema{"const": kind},

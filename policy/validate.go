@@ -65,6 +65,9 @@ func checkName(field, name string, report report) {
 		report(field, "contains a control character; write it on one line, without tabs")
 	case strings.TrimSpace(name) != name:
 		report(field, "starts or ends with a space; write %q", strings.TrimSpace(name))
+	case name == "." || name == "..":
+		// The address of its page would be that of another.
+		report(field, "is %q, which stands for a folder in addresses; write a name with a letter or a digit", name)
 	}
 }
 
