@@ -46,7 +46,7 @@ test('login, and what is not known yet may start', async () => {
 test('a policy against risky images is enforced, and its preview has said so', async () => {
   await begin('Risky image', 'no criticals')
   await page.getByRole('button', { name: 'Preview the impact' }).click()
-  await page.getByText('1 images on 1 nodes could not start').waitFor()
+  await page.getByText('1 image on 1 node could not start').waitFor()
   await page.keyboard.press('Escape')
   await create('no criticals')
   await expect.poll(() => start(cart), patience).toContain('policy "no criticals": CVE-2021-44228 Critical in log4j-core 2.14.1 (fixed in 2.17.1)')
@@ -93,7 +93,7 @@ test('an event arrives while one looks, and counts on', async () => {
 
 test('an event says what was found, what to do, and leads to policy, image, node and exemption', async () => {
   await page.getByRole('row', { name: 'cart-7f9c' }).getByRole('link').first().click()
-  await page.getByRole('heading', { name: 'Details' }).waitFor()
+  await page.getByRole('heading', { name: 'Blocked: shop/cart-7f9c, container cart' }).waitFor()
   for (const text of ['log4j-core 2.14.1 → 2.17.1', 'app/cart.jar', 'Update log4j-core from 2.14.1 to 2.17.1', 'Portcullis blocked this container']) {
     await page.getByText(text).first().waitFor()
   }
@@ -132,8 +132,12 @@ test('a policy against privileged starts is enforced, and there is one only', as
   await page.getByText('There may be one policy against privileged starts').waitFor()
   await page.goto(url + '/events?template=PrivilegedStart&namespace=ops')
   await page.getByRole('row', { name: 'debug' }).getByRole('link').first().click()
-  await page.getByRole('heading', { name: 'Details' }).waitFor()
+  await page.getByRole('heading', { name: 'Blocked: ops/debug' }).waitFor()
   await page.getByText('SYS_ADMIN').first().waitFor()
+  // What every container has is folded away, and the policy is immediate: it blocks since today.
+  await page.getByRole('button', { name: 'more, which are usual' }).waitFor()
+  expect(await page.getByText('CHOWN').count()).toBe(0)
+  await page.locator('td', { hasText: 'Policy blocks from' }).getByText(String(new Date().getFullYear())).first().waitFor()
 })
 
 test('the trend leads to the events of its day', async () => {
@@ -208,7 +212,7 @@ test('who logs in by OIDC as a viewer sees all and changes nothing', async () =>
   await viewer.getByText('You may not see this').waitFor()
   await viewer.goto(url + '/events')
   await viewer.getByRole('row', { name: 'cart-7f9c' }).getByRole('link').first().click()
-  await viewer.getByRole('heading', { name: 'Details' }).waitFor()
+  await viewer.getByRole('heading', { name: 'Blocked: shop/cart-7f9c' }).waitFor()
   expect(await viewer.getByText('Exempt this').count()).toBe(0)
   expect(await viewer.getByRole('link', { name: 'Audit log' }).count()).toBe(0)
   const refused = await viewer.evaluate(async () => {

@@ -3,7 +3,7 @@ import { Button, Card, Descriptions, Typography } from 'antd'
 import type { ReactNode } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
-import type { Event } from '../api/portcullis/v1/events_pb'
+import { Action, type Event } from '../api/portcullis/v1/events_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
 import { PageHead } from '../shared/PageHead'
@@ -12,9 +12,39 @@ import { Answer } from '../shared/states'
 import { useTime } from '../shared/time'
 import { type TextKey, useText } from '../text'
 import { ActionTag } from './ActionTag'
+import { Asks } from './Asks'
+import { blocksFrom } from './effect'
 import { Evidence } from './Evidence'
 import { nodeURL } from './links'
 import { useExemptionURL } from './useExemptionURL'
+
+// BlocksFrom is known to the event itself only of a policy that observed.
+function BlocksFrom({ event: { policy, enforceAt, lastTime } }: { event: Event }) {
+  const time = useTime()
+  const { data } = useQuery({
+    queryKey: ['policies', 'revisions-of-event', policy],
+    queryFn: () => central.policies.listPolicyRevisions({ name: policy, pageSize: 100 }),
+    enabled: !enforceAt,
+  })
+  const from = enforceAt ?? (data && blocksFrom(data.revisions, data.nextPageToken !== '', lastTime!))
+  return from ? time(from) : '–'
+}
+
+// useHeadline says in a line what happened to what.
+function useHeadline({ action, namespace, pod, container, image, imageId }: Event) {
+  const { t } = useText()
+  const what = [namespace, pod].filter(Boolean).join('/') || image || imageId
+  if (action === Action.BLOCK) return container ? t('events.blockedContainer', { what, container }) : t('events.blockedPod', { what })
+  return container ? t('events.alertedContainer', { what, container }) : t('events.alertedPod', { what })
+}
+
+function Head({ event }: { event: Event }) {
+  return (
+    <PageHead title={useHeadline(event)}>
+      <Ways event={event} />
+    </PageHead>
+  )
+}
 
 function Facts({ event }: { event: Event }) {
   const { t, word, locale } = useText()
@@ -24,7 +54,7 @@ function Facts({ event }: { event: Event }) {
     row('events.action', <ActionTag action={event.action} />),
     row('events.type', word('template', event.template)),
     row('events.policy', event.policy ? <Link to={`/policies/${encodeURIComponent(event.policy)}`}>{event.policy}</Link> : t('events.noPolicy')),
-    row('events.enforceAt', event.enforceAt && time(event.enforceAt)),
+    row('events.enforceAt', event.policy && <BlocksFrom event={event} />),
     row('events.reason', event.policy ? '' : word('reason', event.reason)),
     row('events.severity', event.severity && <SeverityTag severity={event.severity} />),
     row('events.image', event.image),
@@ -48,22 +78,6 @@ function Facts({ event }: { event: Event }) {
   ]
   const items = rows.filter(({ shows }) => shows).map(({ label, shows }) => ({ key: label, label: t(label), children: shows }))
   return <Descriptions column={{ xs: 1, lg: 2 }} items={items} styles={{ content: { overflowWrap: 'anywhere' } }} />
-}
-
-function Asks({ event }: { event: Event }) {
-  const { t } = useText()
-  if (event.asks.length === 0) return null
-  return (
-    <Card title={t('events.asks')} style={{ marginTop: 16 }}>
-      <ul style={{ margin: 0, paddingInlineStart: 16 }}>
-        {event.asks.map(({ parameter, detail }) => (
-          <li key={parameter + detail}>
-            <code>{parameter}</code> {detail}
-          </li>
-        ))}
-      </ul>
-    </Card>
-  )
 }
 
 function Ways({ event }: { event: Event }) {
@@ -99,15 +113,12 @@ function Words({ title, text }: { title: TextKey; text: string }) {
 
 export function EventPage() {
   const { id = '' } = useParams()
-  const { t } = useText()
   const query = useQuery({ queryKey: ['events', 'one', id], queryFn: () => central.events.getEvent({ id }) })
   return (
     <Answer of={query}>
       {({ event, remedy }) => (
         <>
-          <PageHead title={t('events.details')}>
-            <Ways event={event!} />
-          </PageHead>
+          <Head event={event!} />
           <Card>
             <Facts event={event!} />
           </Card>

@@ -30,7 +30,7 @@ function Impact({ preview }: { preview: PreviewPolicyResponse }) {
     <Flex vertical gap={16}>
       {observationDays > 0 && <Alert type="info" showIcon title={t('policies.previewObserves', { count: observationDays })} />}
       {imagesTotal + startsTotal + alertedImagesTotal + alertedStartsTotal === 0n && <Nothing says={t('policies.previewNothing')} />}
-      {imagesTotal > 0n && table(t('policies.previewImages', { images: Number(imagesTotal), nodes: Number(nodesTotal) }), images(Action.BLOCK), ofImages)}
+      {imagesTotal > 0n && table(t('policies.previewImages', { count: Number(imagesTotal), nodes: t('policies.onNodes', { count: Number(nodesTotal) }) }), images(Action.BLOCK), ofImages)}
       {startsTotal > 0n && table(t('policies.previewStarts', { count: Number(startsTotal) }), starts(Action.BLOCK), ofStarts)}
       {alertedImagesTotal > 0n && table(t('policies.previewAlertedImages', { count: Number(alertedImagesTotal) }), images(Action.ALERT), ofImages)}
       {alertedStartsTotal > 0n && table(t('policies.previewAlertedStarts', { count: Number(alertedStartsTotal) }), starts(Action.ALERT), ofStarts)}
