@@ -3,6 +3,7 @@ import { Button, Drawer, Dropdown, Flex, Grid, Layout, Menu, Typography } from '
 import { type ReactNode, useState } from 'react'
 import { Link, useLocation } from 'react-router'
 import { useSession } from '../session/session'
+import { fromMenu } from '../shared/PageHead'
 import { Stale } from '../shared/Stale'
 import { useText, type Language } from '../text'
 import { type Choice, useAppearance } from './appearance'
@@ -15,7 +16,7 @@ function Navigation({ onChosen }: { onChosen?: () => void }) {
   const { pathname } = useLocation()
   const items = pages
     .filter((page) => may(page.least))
-    .map((page) => ({ key: page.path, icon: page.icon, label: <Link to={page.path}>{t(page.title)}</Link> }))
+    .map((page) => ({ key: page.path, icon: page.icon, label: <Link to={page.path} state={fromMenu}>{t(page.title)}</Link> }))
   const current = '/' + (pathname.split('/')[1] ?? '')
   return (
     <nav aria-label={t('app.menu')}>
@@ -66,6 +67,26 @@ function Account() {
   )
 }
 
+// Side is the menu on a phone. It keeps the focus while it is open; after a choice the page's heading has it,
+// otherwise the button that opened the menu.
+function Side({ open, close }: { open: boolean; close: () => void }) {
+  const { t } = useText()
+  const [chosen, setChosen] = useState(false)
+  const choose = () => {
+    setChosen(true)
+    close()
+  }
+  const afterOpenChange = (shown: boolean) => {
+    if (!shown && chosen) document.querySelector<HTMLElement>('#content h1')?.focus({ preventScroll: true })
+    setChosen(false)
+  }
+  return (
+    <Drawer open={open} onClose={close} afterOpenChange={afterOpenChange} focusable={{ focusTriggerAfterClose: !chosen }} placement="left" size={260} title={t('app.menu')} styles={{ body: { padding: 0 } }}>
+      <Navigation onChosen={choose} />
+    </Drawer>
+  )
+}
+
 // Frame is what stands around every page: the menu at the side, or on a phone behind a button.
 export function Frame({ children }: { children: ReactNode }) {
   const { t } = useText()
@@ -95,9 +116,7 @@ export function Frame({ children }: { children: ReactNode }) {
             <Navigation />
           </Layout.Sider>
         )}
-        <Drawer open={open && !lg} onClose={() => setOpen(false)} placement="left" size={260} title={t('app.menu')} styles={{ body: { padding: 0 } }}>
-          <Navigation onChosen={() => setOpen(false)} />
-        </Drawer>
+        <Side open={open && !lg} close={() => setOpen(false)} />
         <Layout.Content id="content" tabIndex={-1} className="content">
           <Stale />
           {children}

@@ -1,8 +1,10 @@
 import { DatePicker, Flex, Input, Select } from 'antd'
 import dayjs from 'dayjs'
 import type { Filters } from '../shared/filters'
+import { SuggestSelect } from '../shared/SuggestSelect'
 import { type TextKey, useText } from '../text'
 import { type FilterName, filterNames } from './filter'
+import { suggestions } from './suggestions'
 
 interface Props {
   filters: Filters<FilterName>
@@ -31,16 +33,27 @@ export function EventFilters({ filters, set }: Props) {
     { value: 'block', label: t('events.block') },
     { value: 'alert', label: t('events.alert') },
   ]
-  const choice = (name: FilterName, label: TextKey, options?: { value: string; label: string }[]) => (
+  const choice = (name: FilterName, label: TextKey, options: { value: string; label: string }[]) => (
     <Select
-      mode={options ? 'multiple' : 'tags'}
-      open={options ? undefined : false}
+      mode="multiple"
       allowClear
       aria-label={t(label)}
       placeholder={t(label)}
       value={filters[name]}
       options={options}
       onChange={(values: string[]) => set({ [name]: values })}
+      style={{ minWidth: 150 }}
+    />
+  )
+  const suggest = (name: keyof typeof suggestions, label: TextKey) => (
+    <SuggestSelect
+      suggestions={suggestions[name]}
+      asTyped={(text) => t('events.asTyped', { text })}
+      allowClear
+      aria-label={t(label)}
+      placeholder={t(label)}
+      value={filters[name]}
+      onChange={(values) => set({ [name]: values })}
       style={{ minWidth: 150 }}
     />
   )
@@ -54,10 +67,10 @@ export function EventFilters({ filters, set }: Props) {
       {choice('action', 'events.action', actions)}
       {choice('template', 'events.type', words('template', filterNames.template))}
       {choice('severity', 'events.severity', words('severity', filterNames.severity))}
-      {choice('policy', 'events.policy')}
-      {choice('node', 'events.node')}
-      {choice('cluster', 'events.cluster')}
-      {choice('namespace', 'events.namespace')}
+      {suggest('policy', 'events.policy')}
+      {suggest('node', 'events.node')}
+      {suggest('cluster', 'events.cluster')}
+      {suggest('namespace', 'events.namespace')}
       {search('address', 'events.address')}
       {search('image', 'events.image')}
       {search('imageID', 'events.imageID')}

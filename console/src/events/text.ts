@@ -24,6 +24,7 @@ export const eventTexts = {
   'events.last': ['Last time', '最近时间'],
   'events.count': ['Count', '次数'],
   'events.because': ['Because', '原因'],
+  'events.asTyped': ['As typed: {{text}}', '按输入内容：{{text}}'],
   'events.range': ['Time range', '时间范围'],
   'events.live': ['Live', '实时更新'],
   'events.news': ['New events have come', '有新的事件'],
