@@ -128,10 +128,12 @@ func ResetPassword(ctx context.Context, s *store.Store, name string, now time.Ti
 	ctx = bySystem(ctx, "ResetPassword", now)
 	return password, s.Tx(ctx, func(tx *store.Tx) error {
 		u, err := tx.User(ctx, strings.ToLower(name))
-		if errors.Is(err, store.ErrNotFound) && name == FirstAdminName {
+		switch {
+		case errors.Is(err, store.ErrNotFound) && name == FirstAdminName:
 			return createAdmin(ctx, tx, hash, now)
-		}
-		if err != nil {
+		case errors.Is(err, store.ErrNotFound):
+			return fmt.Errorf("there is no user %q; reset the password of %s, who can make users", name, FirstAdminName)
+		case err != nil:
 			return err
 		}
 		before := toUser(u)

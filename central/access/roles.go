@@ -49,7 +49,9 @@ var (
 	byAdmin   = Rule{least: Admin}
 	whoAmI    = Rule{least: Viewer, pending: true}
 	inSession = Rule{least: Viewer, session: true}
-	ownLogin  = Rule{least: Viewer, session: true, pending: true}
+	// An API token that could make users, or set their passwords, would outlive itself.
+	adminInSession = Rule{least: Admin, session: true}
+	ownLogin       = Rule{least: Viewer, session: true, pending: true}
 )
 
 var rules = map[string]Rule{
@@ -62,9 +64,9 @@ var rules = map[string]Rule{
 	api.SessionServiceListTokensProcedure:      byViewer,
 	api.SessionServiceDeleteTokenProcedure:     byViewer,
 
-	api.UserServiceCreateUserProcedure:        byAdmin,
-	api.UserServiceUpdateUserProcedure:        byAdmin,
-	api.UserServiceDeleteUserProcedure:        byAdmin,
+	api.UserServiceCreateUserProcedure:        adminInSession,
+	api.UserServiceUpdateUserProcedure:        adminInSession,
+	api.UserServiceDeleteUserProcedure:        adminInSession,
 	api.UserServiceListUsersProcedure:         byAdmin,
 	api.AuditServiceListAuditEntriesProcedure: byAdmin,
 

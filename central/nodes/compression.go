@@ -6,16 +6,19 @@ import (
 	"io"
 
 	"connectrpc.com/connect"
+
+	"portcullis/central/rpc"
 )
 
 // compressedFrom is the size of a message, in bytes, that is worth compressing.
 const compressedFrom = 1 << 10
 
-// Compression is how the service's handler compresses: it knows the newest bundle in compressed form.
-func (s *Sync) Compression() connect.HandlerOption {
+// Compression is how the service's handler compresses, and unpacks messages of most bytes: it knows the newest bundle
+// in compressed form.
+func (s *Sync) Compression(most int) connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		connect.WithCompression("gzip",
-			func() connect.Decompressor { return &gzip.Reader{} },
+			rpc.Unpacker(most),
 			func() connect.Compressor { return &compressor{hub: &s.hub, gzip: gzip.NewWriter(io.Discard)} },
 		),
 		connect.WithCompressMinBytes(compressedFrom),

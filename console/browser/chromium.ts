@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { expect } from 'vitest'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -26,6 +27,12 @@ export async function open(browser: Browser, hosts: string[], options: BrowserCo
     if (![...hosts, 'data:', 'blob:'].some((host) => request.url().startsWith(host))) complaints.push(request.url())
   })
   return page
+}
+
+// settled waits until what a page asks for is there. The network is never idle where events are followed.
+export async function settled(page: Page) {
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  await expect.poll(() => page.locator('.ant-spin-spinning').count(), { timeout: 60_000 }).toBe(0)
 }
 
 // shot keeps a picture for the eye where SHOTS names a folder.

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { launch, open } from './chromium'
+import { launch, open, settled } from './chromium'
 import { login, start, url, type Wanted } from './lab'
 
 const folder = join(import.meta.dirname, '../../docs/images')
@@ -52,12 +52,6 @@ async function furnish() {
   for (let round = 1; round <= 5; round++) for (const wanted of starts.slice(0, round)) await start(wanted)
   await page.goto(url + '/events')
   for (const { pod } of starts) await page.getByRole('row', { name: pod }).first().waitFor()
-}
-
-// settled waits until what a page asks for is there. The network is never idle where events are followed.
-async function settled(shown: Page) {
-  await shown.getByRole('heading', { level: 1 }).waitFor()
-  await expect.poll(() => shown.locator('.ant-spin-spinning').count(), { timeout: 60_000 }).toBe(0)
 }
 
 // inFull makes a picture of the page as far as it goes, and no further than a reader scrolls.

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { still, writeYAML } from '../browser/chromium'
+import { settled, still, writeYAML } from '../browser/chromium'
 import { Central } from './central'
 import { Node } from './node'
 import { scanned, unscanned, verdict } from './verdict'
@@ -443,7 +443,7 @@ test('a channel is made and tested, and two editors of it do not overwrite each 
 
 test('every page is shown in both languages and themes, and on a phone', async () => {
   await page.goto(central.url + '/')
-  await page.waitForLoadState('networkidle')
+  await settled(page)
   await shot('overview-en-light')
   expect(await accessibility()).toEqual([])
   await page.goto(central.url + '/policies')
@@ -458,23 +458,21 @@ test('every page is shown in both languages and themes, and on a phone', async (
   await shot('policies-zh-dark')
   expect(await accessibility()).toEqual([])
   await page.goto(central.url + '/')
-  await page.waitForLoadState('networkidle')
+  await settled(page)
   await shot('overview-zh-dark')
   expect(await accessibility()).toEqual([])
   const image = `images/${encodeURIComponent(scanned)}`
   const paths = ['', 'policies', 'policies/no%20criticals', 'policies/no%20criticals/edit', 'events', image, 'images', 'nodes', 'nodes/join', 'exemptions', 'exemptions/new', 'users', 'notifications', 'notifications/on%20call', 'audit', 'profile']
   for (const path of paths.slice(1)) {
     await page.goto(`${central.url}/${path}`)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await page.waitForLoadState('networkidle')
+    await settled(page)
     await shot(`${path.replaceAll(/[/%]/g, '-').slice(0, 20)}-zh-dark`)
     expect(await accessibility()).toEqual([])
   }
   await page.setViewportSize({ width: 390, height: 844 })
   for (const path of paths) {
     await page.goto(`${central.url}/${path}`)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await page.waitForLoadState('networkidle')
+    await settled(page)
     await shot('phone-' + (path.replaceAll(/[/%]/g, '-').slice(0, 40) || 'overview'))
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
   }

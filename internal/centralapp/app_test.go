@@ -191,6 +191,10 @@ func TestMessagesOfStrangersAreSmall(t *testing.T) {
 	c := start(t, configured(t, ""))
 	_, err := c.sessions().Login(ctx, &portcullisv1.LoginRequest{Name: strings.Repeat("a", 1<<20)})
 	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+	bomb := api.NewSessionServiceClient(c.browser, c.url, connect.WithSendGzip())
+	_, err = bomb.Login(ctx, &portcullisv1.LoginRequest{Name: strings.Repeat("a", 16<<20)})
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+	require.ErrorContains(t, err, "it unpacks to too much")
 }
 
 func TestADatabaseOutageIsSaidAndSurvived(t *testing.T) {

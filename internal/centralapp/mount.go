@@ -1,6 +1,8 @@
 package centralapp
 
 import (
+	"compress/gzip"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,11 +24,19 @@ const (
 	maxSmall = 64 << 10
 )
 
+// limited bounds messages, in bytes.
+func limited(most int) connect.HandlerOption {
+	return connect.WithHandlerOptions(
+		connect.WithReadMaxBytes(most),
+		connect.WithCompression("gzip", rpc.Unpacker(most), func() connect.Compressor { return gzip.NewWriter(io.Discard) }),
+	)
+}
+
 // mountServices says which services central offers. A new one adds its line.
 func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption) {
 	nodes := options // which are known to say odd things, and need not be kept from saying the rest
 	options = append(slices.Clip(options), connect.WithInterceptors(rpc.Text()))
-	small := append(slices.Clip(options), connect.WithReadMaxBytes(maxSmall))
+	small := append(slices.Clip(options), limited(maxSmall))
 	mux.Handle(api.NewAuditServiceHandler(a.audit, small...))
 	mux.Handle(api.NewPolicyServiceHandler(a.policies, options...))
 	mux.Handle(api.NewEventServiceHandler(a.events, small...))
@@ -35,11 +45,11 @@ func (a *App) mountServices(mux *http.ServeMux, options ...connect.HandlerOption
 	mux.Handle(api.NewUserServiceHandler(a.users, small...))
 	mux.Handle(api.NewNodeServiceHandler(a.nodes, small...))
 	mux.Handle(api.NewImageServiceHandler(a.images, small...))
-	path, sync := api.NewSyncServiceHandler(a.sync, append(slices.Clip(nodes), a.sync.Compression())...)
+	path, sync := api.NewSyncServiceHandler(a.sync, append(slices.Clip(nodes), a.sync.Compression(maxMessage))...)
 	mux.Handle(path, a.sync.InTurn(sync))
 	_, join := api.NewSyncServiceHandler(a.sync, small...)
 	mux.Handle(api.SyncServiceJoinProcedure, join)
-	_, stream := api.NewSyncServiceHandler(a.sync, append(slices.Clip(small), a.sync.Compression())...)
+	_, stream := api.NewSyncServiceHandler(a.sync, append(slices.Clip(small), a.sync.Compression(maxSmall))...)
 	mux.Handle(api.SyncServiceSyncProcedure, stream)
 }
 
@@ -61,7 +71,7 @@ func (a *App) handler() http.Handler {
 	services, pages := http.NewServeMux(), http.NewServeMux()
 	a.mountPages(pages)
 	a.mountServices(services,
-		connect.WithReadMaxBytes(maxMessage),
+		limited(maxMessage),
 		connect.WithRecover(a.recovered),
 		// The first is the outermost.
 		connect.WithInterceptors(rpc.Errors(a.log), a.metrics, endStreams{a.ctx}, access.Interceptor()),

@@ -133,7 +133,7 @@ func start(t testing.TB, database string, bundles *Bundles, clock *centraltest.C
 	limit := connect.WithReadMaxBytes(16 << 20)
 	services.Handle(api.NewNodeServiceHandler(nodes.NewService(c.Store, c.Sync, c.PKI, options), interceptors))
 	services.Handle(api.NewImageServiceHandler(c.Images, interceptors))
-	path, handler := api.NewSyncServiceHandler(c.Sync, interceptors, limit, c.Sync.Compression())
+	path, handler := api.NewSyncServiceHandler(c.Sync, interceptors, limit, c.Sync.Compression(16<<20))
 	services.Handle(path, c.Sync.InTurn(handler))
 	mux := http.NewServeMux()
 	mux.Handle("/", guard.RPC(services))
