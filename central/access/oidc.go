@@ -12,12 +12,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"portcullis/central/audit"
 	"portcullis/central/store"
@@ -41,8 +42,8 @@ type OIDC struct {
 	sessions *Sessions
 	options  OIDCOptions
 
-	mu       sync.Mutex
-	provider *oidc.Provider // nil until the provider answered once
+	asking   singleflight.Group            // who waits for a provider that is away waits together
+	provider atomic.Pointer[oidc.Provider] // nil until the provider answered once
 }
 
 // OIDCOptions says which provider, and what its words mean.
@@ -73,18 +74,22 @@ type flow struct {
 }
 
 func (o *OIDC) connect() (*oidc.Provider, *oauth2.Config, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.provider == nil {
-		// The provider keeps the context to fetch keys later.
-		provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), o.options.Client), o.options.Issuer)
+	if o.provider.Load() == nil {
+		_, err, _ := o.asking.Do("", func() (any, error) {
+			// The provider keeps the context to fetch keys later.
+			provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), o.options.Client), o.options.Issuer)
+			if err == nil {
+				o.provider.Store(provider)
+			}
+			return nil, err
+		})
 		if err != nil {
 			return nil, nil, err
 		}
-		o.provider = provider
 	}
-	return o.provider, &oauth2.Config{
-		ClientID: o.options.ClientID, ClientSecret: o.options.ClientSecret, Endpoint: o.provider.Endpoint(),
+	provider := o.provider.Load()
+	return provider, &oauth2.Config{
+		ClientID: o.options.ClientID, ClientSecret: o.options.ClientSecret, Endpoint: provider.Endpoint(),
 		RedirectURL: o.options.URL + OIDCCallbackPath, Scopes: o.options.Scopes,
 	}, nil
 }
