@@ -117,7 +117,9 @@ func TestTheCommandLineGovernsANodeThroughCentral(t *testing.T) {
 		require.Contains(t, c.done("", "apply", "-f", "policy.yaml"), "imagepolicy/no criticals created\n")
 		c.becomes(pod, container, codes.PermissionDenied)
 		require.Equal(t, "no criticals", follow())
-		require.Contains(t, c.done("", "get", "nodes", c.Node), "in-force")
+		require.Eventually(t, func() bool { // nodes report a while after the bundle
+			return strings.Contains(c.done("", "get", "nodes", c.Node), "in-force")
+		}, patience, 100*time.Millisecond)
 
 		c.done("", "disable", "policy", "no criticals")
 		c.becomes(pod, container, codes.OK)
