@@ -93,7 +93,7 @@ test('an event arrives while one looks, and counts on', async () => {
 test('an event says what was found, what to do, and leads to policy, image, node and exemption', async () => {
   await page.getByRole('row', { name: 'cart-7f9c' }).getByRole('link').first().click()
   await page.getByRole('heading', { name: 'Blocked: shop/cart-7f9c, container cart' }).waitFor()
-  for (const text of ['log4j-core 2.14.1 → 2.17.1', 'app/cart.jar', 'Update log4j-core from 2.14.1 to 2.17.1', 'Portcullis blocked this container']) {
+  for (const text of ['log4j-core 2.14.1 → 2.17.1', 'app/cart.jar', 'Update log4j-core from 2.14.1 to 2.17.1', 'Portcullis blocked this container', 'Waiting: CreateContainerError']) {
     await page.getByText(text).first().waitFor()
   }
   expect(await accessibility(page)).toEqual([])

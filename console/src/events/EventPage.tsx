@@ -17,6 +17,7 @@ import { blocksFrom } from './effect'
 import { Evidence } from './Evidence'
 import { nodeURL } from './links'
 import { useExemptionURL } from './useExemptionURL'
+import { usePodStatus } from './usePodStatus'
 
 // BlocksFrom is known to the event itself only of a policy that observed.
 function BlocksFrom({ event: { policy, enforceAt, lastTime } }: { event: Event }) {
@@ -49,6 +50,7 @@ function Head({ event }: { event: Event }) {
 function Facts({ event }: { event: Event }) {
   const { t, word, locale } = useText()
   const time = useTime()
+  const podStatus = usePodStatus()
   const row = (label: TextKey, shows: ReactNode) => ({ label, shows })
   const rows = [
     row('events.action', <ActionTag action={event.action} />),
@@ -64,6 +66,7 @@ function Facts({ event }: { event: Event }) {
     row('events.pod', event.pod),
     row('events.podUID', event.podUid && <code>{event.podUid}</code>),
     row('events.podAddress', event.podAddress),
+    row('events.podStatus', podStatus(event)),
     row('events.container', event.container),
     row('events.node', event.nodeId ? <Link to={nodeURL(event.nodeId)}>{event.node}</Link> : event.node),
     row('events.nodeID', event.nodeId && <code>{event.nodeId}</code>),

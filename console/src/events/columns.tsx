@@ -8,6 +8,7 @@ import { type TextKey, useText } from '../text'
 import { ActionTag } from './ActionTag'
 import { withoutPolicy } from './evidence'
 import { eventURL, nodeURL } from './links'
+import { usePodStatus } from './usePodStatus'
 
 export type ColumnName = keyof ReturnType<typeof useCells>
 
@@ -15,14 +16,16 @@ export type ColumnName = keyof ReturnType<typeof useCells>
 export const usual: ColumnName[] = ['last', 'count', 'action', 'policy', 'severity', 'because', 'image', 'namespace', 'pod', 'node']
 
 export const columnNames: ColumnName[] = [
-  'last', 'count', 'first', 'action', 'type', 'policy', 'enforceAt', 'severity', 'because', 'image', 'imageID', 'registry', 'namespace', 'pod', 'podAddress', 'container', 'operation', 'node',
+  'last', 'count', 'first', 'action', 'type', 'policy', 'enforceAt', 'severity', 'because', 'image', 'imageID', 'registry', 'namespace', 'pod', 'podAddress', 'podStatus', 'container', 'operation', 'node',
   'nodeID', 'nodeAddresses', 'cluster',
 ]
 
 function useCells() {
   const { t, word, locale } = useText()
   const time = useTime()
+  const podStatus = usePodStatus()
   return {
+    podStatus,
     last: ({ id, lastTime }: Event) => <Link to={eventURL(id)}>{time(lastTime)}</Link>,
     first: ({ firstTime }: Event) => time(firstTime),
     action: ({ action }: Event) => <ActionTag action={action} />,
