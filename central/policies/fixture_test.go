@@ -36,27 +36,15 @@ var (
 
 // world is what the service knows of nodes and events.
 type world struct {
-	mu  sync.Mutex
-	now time.Time
+	*centraltest.Clock
 
+	mu      sync.Mutex
 	hits    map[string]policies.Hits
 	since   time.Time // that hits were asked for
 	present []policies.PresentImage
 	known   map[string]policies.PresentImage
 	starts  []policies.Start
 	each    func() // called before each image and start
-}
-
-func (w *world) Now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) Add(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 func (w *world) PolicyHits(_ context.Context, _ []string, since time.Time) (map[string]policies.Hits, error) {
@@ -114,7 +102,7 @@ func newFixture(t *testing.T, s *store.Store) *fixture {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	w := &world{now: noon, known: map[string]policies.PresentImage{}, each: func() {}}
+	w := &world{Clock: centraltest.NewClock(noon), known: map[string]policies.PresentImage{}, each: func() {}}
 	service := policies.NewService(s, policies.Options{Hits: w, Images: w, Starts: []policies.Starts{w}, Now: w.Now})
 	mux := http.NewServeMux()
 	mux.Handle(api.NewPolicyServiceHandler(service, connect.WithReadMaxBytes(16<<20), connect.WithInterceptors(rpc.Errors(log), ann(w))))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/centraltest"
 	"portcullis/central/policies"
 	"portcullis/central/store/storetest"
 	"portcullis/scanner-client/verdict"
@@ -34,7 +35,7 @@ func (s slow) EachPresentImage(ctx context.Context, each func(*policies.PresentI
 
 func TestAPreviewEndsInTimeWithWhatItSaw(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{now: noon, each: func() {}}
+		w := &world{Clock: centraltest.NewClock(noon), each: func() {}}
 		service := policies.NewService(storetest.Open(t, storetest.SQLite(t)), policies.Options{Hits: w, Images: slow{w}, Now: w.Now})
 		began := time.Now()
 		r, err := service.PreviewPolicy(ctx, &portcullisv1.PreviewPolicyRequest{Document: risky("d")})

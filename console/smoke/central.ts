@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Page } from 'playwright-core'
 
 const binary = join(import.meta.dirname, '../../bin/portcullis-central')
 
@@ -55,4 +56,17 @@ export class Central {
     await ended
     rmSync(this.folder, { recursive: true })
   }
+}
+
+export const password = 'a portcullis of oak 7'
+
+// firstLogin logs somebody in who has to choose a password in the place of one that is good once.
+export async function firstLogin(page: Page, name: string, once: string) {
+  await page.getByLabel('Name').fill(name)
+  await page.getByLabel('Password').fill(once)
+  await page.getByRole('button', { name: 'Log in' }).click()
+  await page.getByLabel('Password so far').fill(once)
+  await page.getByLabel('New password', { exact: true }).fill(password)
+  await page.getByLabel('New password again').fill(password)
+  await page.getByRole('button', { name: 'Change password' }).click()
 }

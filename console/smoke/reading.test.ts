@@ -1,9 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launch, open } from '../browser/chromium'
-import { Central } from './central'
-
-const password = 'a portcullis of oak 7'
+import { Central, firstLogin } from './central'
 
 let central: Central
 let browser: Browser
@@ -13,15 +11,8 @@ beforeAll(async () => {
   central = await Central.start()
   browser = await launch()
   page = await open(browser, [central.url])
-  const once = await central.password
   await page.goto(central.url)
-  await page.getByLabel('Name').fill('admin')
-  await page.getByLabel('Password').fill(once)
-  await page.getByRole('button', { name: 'Log in' }).click()
-  await page.getByLabel('Password so far').fill(once)
-  await page.getByLabel('New password', { exact: true }).fill(password)
-  await page.getByLabel('New password again').fill(password)
-  await page.getByRole('button', { name: 'Change password' }).click()
+  await firstLogin(page, 'admin', await central.password)
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
 })
 

@@ -1,15 +1,16 @@
 import type { JsonObject } from '@bufbuild/protobuf'
-import { Button, Card, Flex, Input, Select, Table, type TableColumnsType } from 'antd'
+import { Card, Flex, Input, Select, type TableColumnsType } from 'antd'
 import { stringify } from 'yaml'
 import { type AuditEntry, Role } from '../api/portcullis/v1/access_pb'
 import { central } from '../central'
 import { actorName } from '../shared/actors'
 import { Diff } from '../shared/Diff'
 import { useFilters } from '../shared/filters'
+import { List } from '../shared/List'
 import { narrow } from '../shared/narrow'
 import { PageHead } from '../shared/PageHead'
-import { Pager, usePages } from '../shared/pages'
-import { Answer, Needs, Nothing } from '../shared/states'
+import { usePages } from '../shared/pages'
+import { Needs } from '../shared/states'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
 
@@ -51,25 +52,18 @@ function Log() {
         {search('actor', t('audit.actor'))}
         {search('name', t('audit.name'))}
       </Flex>
-      <Answer of={pages.query}>
-        {({ entries }) => (
-          <Table
-            rowKey="id"
-            size="small"
-            dataSource={entries}
-            columns={columns}
-            loading={pages.query.isPlaceholderData}
-            pagination={false}
-            scroll={{ x: 'max-content' }}
-            expandable={{
-              expandedRowRender: ({ before, after }) => <Diff before={written(before)} after={written(after)} />,
-              rowExpandable: ({ before, after }) => before !== undefined || after !== undefined,
-            }}
-            locale={{ emptyText: any ? <Nothing says={t('shared.noMatch')}>{<Button onClick={clear}>{t('shared.clear')}</Button>}</Nothing> : <Nothing /> }}
-          />
-        )}
-      </Answer>
-      <Pager {...pages} />
+      <List
+        pages={pages}
+        rows={({ entries }) => entries}
+        rowKey="id"
+        columns={columns}
+        any={any}
+        clear={clear}
+        expandable={{
+          expandedRowRender: ({ before, after }) => <Diff before={written(before)} after={written(after)} />,
+          rowExpandable: ({ before, after }) => before !== undefined || after !== undefined,
+        }}
+      />
     </Card>
   )
 }

@@ -1,13 +1,13 @@
 import { DownloadOutlined } from '@ant-design/icons'
 import { toJsonString } from '@bufbuild/protobuf'
-import { Alert, Button, Card, Flex, Switch, Table } from 'antd'
+import { Alert, Button, Card, Flex, Switch } from 'antd'
 import { useState } from 'react'
-import { type Event, EventFilterSchema } from '../api/portcullis/v1/events_pb'
+import { EventFilterSchema } from '../api/portcullis/v1/events_pb'
 import { central } from '../central'
 import { useFilters } from '../shared/filters'
+import { List } from '../shared/List'
 import { PageHead } from '../shared/PageHead'
-import { Pager, usePages } from '../shared/pages'
-import { Answer, Nothing } from '../shared/states'
+import { usePages } from '../shared/pages'
 import { useText } from '../text'
 import { ColumnChoice, useChosenColumns } from './ColumnChoice'
 import { useColumns } from './columns'
@@ -43,7 +43,6 @@ export function EventsPage() {
     const by = column === 'count' ? 'count' : 'last_time'
     set({ sort: direction === 'ascend' ? [by] : by === 'count' ? ['-count'] : [] })
   }
-  const empty = any ? <Nothing says={t('shared.noMatch')}>{<Button onClick={clear}>{t('shared.clear')}</Button>}</Nothing> : <Nothing says={t('events.none')} />
   return (
     <>
       <PageHead title={t('app.events')}>
@@ -56,22 +55,16 @@ export function EventsPage() {
       <Card>
         <EventFilters filters={filters} set={set} />
         {news && <Alert type="info" showIcon title={t('events.news')} action={<Button onClick={show}>{t('events.show')}</Button>} style={{ marginBottom: 16 }} />}
-        <Answer of={pages.query}>
-          {({ events }) => (
-            <Table<Event>
-              rowKey="id"
-              size="small"
-              dataSource={events}
-              columns={columns}
-              loading={pages.query.isPlaceholderData}
-              pagination={false}
-              scroll={{ x: 'max-content' }}
-              onChange={(_page, _filters, sorter) => !Array.isArray(sorter) && sortBy(sorter.columnKey, sorter.order)}
-              locale={{ emptyText: empty }}
-            />
-          )}
-        </Answer>
-        <Pager {...pages} />
+        <List
+          pages={pages}
+          rows={({ events }) => events}
+          rowKey="id"
+          columns={columns}
+          any={any}
+          clear={clear}
+          none={t('events.none')}
+          onChange={(_page, _filters, sorter) => !Array.isArray(sorter) && sortBy(sorter.columnKey, sorter.order)}
+        />
       </Card>
     </>
   )

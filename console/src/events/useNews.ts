@@ -1,4 +1,3 @@
-import { Code, ConnectError } from '@connectrpc/connect'
 import { useQueryClient } from '@tanstack/react-query'
 import { useEffect, useEffectEvent, useRef, useState } from 'react'
 import type { EventFilter } from '../api/portcullis/v1/events_pb'
@@ -33,9 +32,8 @@ export function useNews(filter: EventFilter, key: string, live: boolean) {
       while (!stop.signal.aborted) {
         try {
           await follow(stop.signal)
-        } catch (error) {
-          // The list itself says what is wrong; only a central that is away may be back.
-          if (ConnectError.from(error).code === Code.Unimplemented) return
+        } catch {
+          // The list itself says what is wrong.
         }
         await new Promise((resolve) => setTimeout(resolve, again))
       }

@@ -1,5 +1,5 @@
 import { PlusOutlined } from '@ant-design/icons'
-import { Button, Card, Flex, Input, Select, Table, type TableColumnsType } from 'antd'
+import { Button, Card, Flex, Input, Select, type TableColumnsType } from 'antd'
 import { Link, useNavigate } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
 import { type Exemption, ExemptionState } from '../api/portcullis/v1/policies_pb'
@@ -7,10 +7,10 @@ import { central } from '../central'
 import { list } from '../documents/draft'
 import { useSession } from '../session/session'
 import { useFilters } from '../shared/filters'
+import { List } from '../shared/List'
 import { narrow } from '../shared/narrow'
 import { PageHead } from '../shared/PageHead'
-import { Pager, usePages } from '../shared/pages'
-import { Answer, Nothing } from '../shared/states'
+import { usePages } from '../shared/pages'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
 import { DeleteButton } from './DeleteButton'
@@ -78,21 +78,7 @@ export function ExemptionsPage() {
       </PageHead>
       <Card>
         <FilterBar filters={filters} set={set} />
-        <Answer of={pages.query}>
-          {({ exemptions }) => (
-            <Table
-              rowKey="name"
-              size="small"
-              dataSource={exemptions}
-              columns={columns}
-              loading={pages.query.isPlaceholderData}
-              pagination={false}
-              scroll={{ x: 'max-content' }}
-              locale={{ emptyText: any ? <Nothing says={t('shared.noMatch')}>{<Button onClick={clear}>{t('shared.clear')}</Button>}</Nothing> : <Nothing /> }}
-            />
-          )}
-        </Answer>
-        <Pager {...pages} />
+        <List pages={pages} rows={({ exemptions }) => exemptions} rowKey="name" columns={columns} any={any} clear={clear} />
       </Card>
     </>
   )

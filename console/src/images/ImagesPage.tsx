@@ -1,13 +1,13 @@
-import { Button, Card, Flex, Input, Select, Table, type TableColumnsType, Typography } from 'antd'
+import { Card, Flex, Input, Select, type TableColumnsType, Typography } from 'antd'
 import { Link } from 'react-router'
 import { type Image, ScanState } from '../api/portcullis/v1/images_pb'
 import { central } from '../central'
 import { vocabulary } from '../policies/vocabulary'
 import { useFilters } from '../shared/filters'
+import { List } from '../shared/List'
 import { PageHead } from '../shared/PageHead'
-import { Pager, usePages } from '../shared/pages'
+import { usePages } from '../shared/pages'
 import { SeverityTag } from '../shared/SeverityTag'
-import { Answer, Nothing } from '../shared/states'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
 import { imageURL, shortID } from './links'
@@ -94,16 +94,6 @@ function FilterBar({ filters, set }: Pick<ReturnType<typeof useFilters<keyof typ
   )
 }
 
-function Empty({ any, clear }: { any: boolean; clear: () => void }) {
-  const { t } = useText()
-  if (!any) return <Nothing says={t('images.none')} />
-  return (
-    <Nothing says={t('shared.noMatch')}>
-      <Button onClick={clear}>{t('shared.clear')}</Button>
-    </Nothing>
-  )
-}
-
 export function ImagesPage() {
   const { t } = useText()
   const { filters, any, set, clear } = useFilters(filterNames)
@@ -118,21 +108,7 @@ export function ImagesPage() {
       </PageHead>
       <Card>
         <FilterBar filters={filters} set={set} />
-        <Answer of={pages.query}>
-          {({ images }) => (
-            <Table
-              rowKey="id"
-              size="small"
-              dataSource={images}
-              columns={columns}
-              loading={pages.query.isPlaceholderData}
-              pagination={false}
-              scroll={{ x: 'max-content' }}
-              locale={{ emptyText: <Empty any={any} clear={clear} /> }}
-            />
-          )}
-        </Answer>
-        <Pager {...pages} />
+        <List pages={pages} rows={({ images }) => images} rowKey="id" columns={columns} any={any} clear={clear} none={t('images.none')} />
       </Card>
     </>
   )

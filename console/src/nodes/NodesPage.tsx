@@ -1,14 +1,14 @@
 import { PlusOutlined } from '@ant-design/icons'
-import { Button, Card, Flex, Input, Select, Table, type TableColumnsType, Typography } from 'antd'
+import { Button, Card, Flex, Input, Select, type TableColumnsType, Typography } from 'antd'
 import { Link, useNavigate } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
 import { type Node, NodeState } from '../api/portcullis/v1/nodes_pb'
 import { central } from '../central'
 import { useSession } from '../session/session'
 import { useFilters } from '../shared/filters'
+import { List } from '../shared/List'
 import { PageHead } from '../shared/PageHead'
-import { Pager, usePages } from '../shared/pages'
-import { Answer, Nothing } from '../shared/states'
+import { usePages } from '../shared/pages'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
 import { nodeURL } from './links'
@@ -64,16 +64,6 @@ function FilterBar({ filters, set }: Pick<ReturnType<typeof useFilters<keyof typ
   )
 }
 
-function Empty({ any, clear }: { any: boolean; clear: () => void }) {
-  const { t } = useText()
-  if (!any) return <Nothing says={t('nodes.none')} />
-  return (
-    <Nothing says={t('shared.noMatch')}>
-      <Button onClick={clear}>{t('shared.clear')}</Button>
-    </Nothing>
-  )
-}
-
 export function NodesPage() {
   const { t } = useText()
   const { may } = useSession()
@@ -94,21 +84,7 @@ export function NodesPage() {
       </PageHead>
       <Card>
         <FilterBar filters={filters} set={set} />
-        <Answer of={pages.query}>
-          {({ nodes }) => (
-            <Table
-              rowKey="id"
-              size="small"
-              dataSource={nodes}
-              columns={columns}
-              loading={pages.query.isPlaceholderData}
-              pagination={false}
-              scroll={{ x: 'max-content' }}
-              locale={{ emptyText: <Empty any={any} clear={clear} /> }}
-            />
-          )}
-        </Answer>
-        <Pager {...pages} />
+        <List pages={pages} rows={({ nodes }) => nodes} rowKey="id" columns={columns} any={any} clear={clear} none={t('nodes.none')} />
       </Card>
     </>
   )

@@ -1,5 +1,5 @@
 import { PlusOutlined } from '@ant-design/icons'
-import { Button, Card, Flex, Input, Select, Table, type TableColumnsType } from 'antd'
+import { Button, Card, Flex, Input, Select, type TableColumnsType } from 'antd'
 import { Link, useNavigate } from 'react-router'
 import { Role } from '../api/portcullis/v1/access_pb'
 import { type Policy, PolicyState } from '../api/portcullis/v1/policies_pb'
@@ -7,10 +7,10 @@ import { central } from '../central'
 import { useSession } from '../session/session'
 import { actorName } from '../shared/actors'
 import { useFilters } from '../shared/filters'
+import { List } from '../shared/List'
 import { narrow } from '../shared/narrow'
 import { PageHead } from '../shared/PageHead'
-import { Pager, usePages } from '../shared/pages'
-import { Answer, Nothing } from '../shared/states'
+import { usePages } from '../shared/pages'
 import { useTime } from '../shared/time'
 import { useText } from '../text'
 import { list } from '../documents/draft'
@@ -94,20 +94,7 @@ export function PoliciesPage() {
       </PageHead>
       <Card>
         <FilterBar filters={filters} set={set} />
-        <Answer of={pages.query}>
-          {({ policies }) => (
-            <Table
-              rowKey="name"
-              dataSource={policies}
-              columns={columns}
-              loading={pages.query.isPlaceholderData}
-              pagination={false}
-              scroll={{ x: 'max-content' }}
-              locale={{ emptyText: any ? <Nothing says={t('shared.noMatch')}>{<Button onClick={clear}>{t('shared.clear')}</Button>}</Nothing> : <Nothing /> }}
-            />
-          )}
-        </Answer>
-        <Pager {...pages} />
+        <List pages={pages} rows={({ policies }) => policies} rowKey="name" columns={columns} any={any} clear={clear} />
       </Card>
     </>
   )

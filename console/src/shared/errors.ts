@@ -25,8 +25,6 @@ export function describe(error: unknown, t: Translate): string {
     case Code.DeadlineExceeded:
     case Code.Canceled:
       return t('shared.unavailable')
-    case Code.Unimplemented:
-      return t('shared.unimplemented')
     case Code.Unauthenticated:
       return t('session.expired')
     case Code.NotFound:

@@ -4,7 +4,7 @@ import { Button, Flex, Typography } from 'antd'
 import { useState } from 'react'
 import { useText } from '../text'
 
-interface Listed {
+export interface Listed {
   nextPageToken: string
   total?: bigint
 }
@@ -26,6 +26,8 @@ export function usePages<Answer extends Listed>(key: readonly unknown[], load: (
     next: next && !query.isPlaceholderData ? () => go([...tokens, next]) : undefined,
   }
 }
+
+export type Pages<Answer extends Listed> = ReturnType<typeof usePages<Answer>>
 
 export function Pager({ total, previous, next }: { total?: bigint; previous?: () => void; next?: () => void }) {
   const { t } = useText()

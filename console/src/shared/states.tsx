@@ -56,11 +56,6 @@ export function NotAllowed() {
   return <Result icon={<LockOutlined />} title={t('shared.notAllowed')} subTitle={t('shared.notAllowedHint', { role: word('role', String(user.role)) })} />
 }
 
-function Missing() {
-  const { t } = useText()
-  return <Nothing says={t('shared.unimplemented')} />
-}
-
 // Needs shows its content to those who have the role, and says to others that they have not.
 export function Needs({ role, children }: { role: Role; children: ReactNode }) {
   return useSession().may(role) ? children : <NotAllowed />
@@ -74,7 +69,6 @@ export function Answer<Data>({ of, children }: { of: UseQueryResult<Data>; child
   if (of.isPending) return <Loading />
   const { code } = ConnectError.from(of.error)
   if (code === Code.PermissionDenied) return <NotAllowed />
-  if (code === Code.Unimplemented) return <Missing />
   if (code === Code.NotFound) return <Nothing says={t('shared.notFound')} />
   return <Failure error={of.error!} retry={() => void of.refetch()} />
 }

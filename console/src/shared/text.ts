@@ -6,7 +6,6 @@ export const sharedTexts = {
   'shared.failed': ['That did not work', '操作失败'],
   'shared.stale': ['What is shown may be out of date', '当前显示的内容可能不是最新'],
   'shared.unavailable': ['Central cannot be reached or cannot reach its database.', '无法连接服务，或服务无法连接数据库。'],
-  'shared.unimplemented': ['This central does not offer that.', '当前服务版本不支持此功能。'],
   'shared.notFound': ['There is no such thing any more.', '对象不存在或已被删除。'],
   'shared.aborted': ['Somebody else has changed it in the meantime.', '内容已被他人修改。'],
   'shared.exhausted': ['Too much at once. Wait a while and try again.', '请求过于频繁或超出限制，请稍后再试。'],
