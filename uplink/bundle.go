@@ -2,8 +2,15 @@ package uplink
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
+	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
@@ -22,21 +29,77 @@ type bundles struct {
 	applied   int64
 	rejected  int64
 	why       string
-	documents string // of the rejected one
+	documents string        // of the rejected one
+	whole     bool          // an edit could not be made, so that the whole bundle is to be asked for
+	within    time.Duration // in which central wants to hear of a bundle, 0 where it has not said
 }
 
-// begin returns the bundle that is in force when a session begins.
-func (b *bundles) begin(policies Policies) int64 {
+// begin returns the bundle that is in force when a session begins, and what central is to be told of it.
+func (b *bundles) begin(policies Policies) (inForce int64, told *portcullisv1.SyncRequest) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.applied = policies.Bundle()
-	return b.applied
+	told = &portcullisv1.SyncRequest{Edits: true}
+	if !b.whole {
+		told.Bundle, told.BundleSha256 = b.applied, policies.BundleSHA256()
+	}
+	return b.applied, told
 }
 
 func (b *bundles) rejection() (int64, string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.rejected, b.why
+}
+
+// takeWhole is take for a bundle that came whole.
+func (u *Uplink) takeWhole(bundle *portcullisv1.Bundle) {
+	u.bundles.mu.Lock()
+	u.bundles.whole = false
+	u.bundles.mu.Unlock()
+	u.take(bundle.GetNumber(), bundle.GetDocuments())
+}
+
+// takeEdit is take for a bundle that came as an edit. On an error it is to be asked for whole.
+func (u *Uplink) takeEdit(edit *portcullisv1.BundleEdit) error {
+	documents, err := edited(u.base(edit.GetFromSha256()), edit)
+	if err != nil {
+		u.bundles.mu.Lock()
+		u.bundles.whole = true
+		u.bundles.mu.Unlock()
+		return fmt.Errorf("central's bundle %d: %w; it is asked for whole", edit.GetNumber(), err)
+	}
+	u.take(edit.GetNumber(), documents)
+	return nil
+}
+
+// base returns the documents that central edits: those it sent last, in force or not.
+func (u *Uplink) base(sum string) string {
+	u.bundles.mu.Lock()
+	rejected, documents := u.bundles.rejected, u.bundles.documents
+	u.bundles.mu.Unlock()
+	if rejected != 0 && sha256Of(documents) == sum {
+		return documents
+	}
+	return u.options.Policies.Documents()
+}
+
+// edited makes the new documents of the old ones.
+func edited(old string, edit *portcullisv1.BundleEdit) (string, error) {
+	first, last := edit.GetFirst(), edit.GetLast()
+	if first < 0 || last < 0 || first > int64(len(old)) || last > int64(len(old))-first {
+		return "", errors.New("it is an edit of other documents than are here")
+	}
+	text := old[:first] + string(edit.GetText()) + old[int64(len(old))-last:]
+	if sha256Of(text) != edit.GetSha256() {
+		return "", errors.New("its edit does not make the documents that it says")
+	}
+	return text, nil
+}
+
+func sha256Of(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // take puts a bundle in force, or remembers why not.
@@ -55,6 +118,23 @@ func (u *Uplink) take(number int64, documents string) {
 	}
 	b.mu.Unlock()
 	wake(b.changed)
+}
+
+// reportAfter is how long a change is kept to itself.
+func (b *bundles) reportAfter(times Times) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.within <= 0 {
+		return vary(times.Report)
+	}
+	return time.Duration(rand.Int64N(int64(min(b.within, times.State)))) //nolint:gosec // no secret
+}
+
+// reportWithin remembers what central has said of that.
+func (b *bundles) reportWithin(within *durationpb.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.within = within.AsDuration()
 }
 
 // again tries a bundle that was rejected before once more.
@@ -100,7 +180,7 @@ func (u *Uplink) reportState(ctx context.Context, c portcullisv1connect.SyncServ
 func (u *Uplink) keepReportingState(ctx context.Context, c portcullisv1connect.SyncServiceClient) error {
 	for {
 		wait(ctx, vary(u.options.Times.State), u.bundles.changed)
-		wait(ctx, vary(u.options.Times.Report), nil)
+		wait(ctx, u.bundles.reportAfter(u.options.Times), nil)
 		if ctx.Err() != nil {
 			return nil
 		}

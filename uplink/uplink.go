@@ -30,6 +30,8 @@ type Policies interface {
 	Bundle() int64
 	// BundleSHA256 is of that bundle's documents, in hexadecimal digits; empty when none of central's is in force.
 	BundleSHA256() string
+	// Documents are that bundle's, as central sent them; empty when none of central's is in force.
+	Documents() string
 	// Apply puts a bundle in force together with the node's own policies, or changes nothing and says why.
 	Apply(number int64, documents string) error
 }
@@ -79,8 +81,8 @@ type Times struct {
 	// State and Inventory are how often the node's state and images are looked at, Starts how often starts
 	// are reported; default 1m, 30s and 1m, vary.
 	State, Inventory, Starts time.Duration
-	// Report is how long a change of the node's state is kept to itself, so that central can tell all nodes of a bundle
-	// before it hears from each that the bundle is in force; default 2s, varies.
+	// Report is how long a change of the node's state is kept to itself where central does not say, so that central can
+	// tell all nodes of a bundle before it hears from each that the bundle is in force; default 2s, varies.
 	Report time.Duration
 	// Upload is how long decisions are gathered for one upload; default 1s.
 	Upload time.Duration
@@ -238,8 +240,9 @@ func (u *Uplink) session(ctx context.Context, address string) (bool, error) {
 	defer connection.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	bundle := u.bundles.begin(u.options.Policies)
-	stream, err := connection.client.Sync(ctx, &portcullisv1.SyncRequest{Bundle: bundle, BundleSha256: u.options.Policies.BundleSHA256(), Verdicts: u.mirror.version()})
+	bundle, request := u.bundles.begin(u.options.Policies)
+	request.Verdicts = u.mirror.version()
+	stream, err := connection.client.Sync(ctx, request)
 	if err != nil {
 		return false, err
 	}
@@ -284,7 +287,13 @@ func (u *Uplink) receive(stream *connect.ServerStreamForClient[portcullisv1.Sync
 		silence.Reset(u.options.Times.Silence)
 		switch change := stream.Msg().GetChange().(type) {
 		case *portcullisv1.SyncResponse_Bundle:
-			u.take(change.Bundle.GetNumber(), change.Bundle.GetDocuments())
+			u.bundles.reportWithin(stream.Msg().GetReportWithin())
+			u.takeWhole(change.Bundle)
+		case *portcullisv1.SyncResponse_Edit:
+			u.bundles.reportWithin(stream.Msg().GetReportWithin())
+			if err := u.takeEdit(change.Edit); err != nil {
+				return err
+			}
 		case *portcullisv1.SyncResponse_Verdicts:
 			u.changes.add(change.Verdicts)
 		}

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type policies struct {
 	mu     sync.Mutex
 	number int64
-	sum    string // of the documents
+	text   string
 	tries  int
 	broken bool // a local file is wrong
 }
@@ -49,7 +49,16 @@ func (p *policies) Bundle() int64 {
 func (p *policies) BundleSHA256() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sum
+	if p.number == 0 {
+		return ""
+	}
+	return uplinktest.SHA256(p.text)
+}
+
+func (p *policies) Documents() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text
 }
 
 func (p *policies) Apply(number int64, documents string) error {
@@ -59,7 +68,7 @@ func (p *policies) Apply(number int64, documents string) error {
 	if documents == "bad" || p.broken {
 		return errors.New("central.yaml:3: spec.template: required")
 	}
-	p.number, p.sum = number, uplinktest.SHA256(documents)
+	p.number, p.text = number, documents
 	return nil
 }
 
@@ -185,6 +194,47 @@ func TestANodeReportsItsStateAndTakesEveryBundle(t *testing.T) {
 	require.WithinDuration(t, time.Now(), n.central.State().GetTime().AsTime(), time.Minute)
 	n.central.SetBundle(3, "restored from a backup")
 	eventually(t, func() bool { return n.central.State().GetBundle() == 3 })
+}
+
+func TestABundleComesAsAnEditOfTheOneInForceOrRejected(t *testing.T) {
+	n := connected(t)
+	for number, documents := range map[int64]string{1: "a policy", 2: "a policy\nand one more", 3: "bad", 4: "bad luck", 5: ""} {
+		n.central.SetBundle(number, documents)
+		eventually(t, func() bool {
+			s := n.central.State()
+			return s.GetBundle() == number && s.GetRejectedBundle() == 0 || s.GetRejectedBundle() == number
+		})
+		if documents != "bad" {
+			require.Equal(t, documents, n.policies.Documents())
+		}
+	}
+	require.Equal(t, 4, n.central.Edits(), "all but the first")
+	require.Equal(t, 1, n.central.Calls("Sync"))
+}
+
+func TestAnEditThatCannotBeMadeIsAskedForWhole(t *testing.T) {
+	for name, spoil := range map[string]func(*portcullisv1.BundleEdit){
+		"of more than there is": func(e *portcullisv1.BundleEdit) { e.First = 1 << 40 },
+		"of less than nothing":  func(e *portcullisv1.BundleEdit) { e.Last = -1 },
+		"that overlaps":         func(e *portcullisv1.BundleEdit) { e.Last = 1 },
+		"of something else":     func(e *portcullisv1.BundleEdit) { e.Text = []byte("else") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := connected(t)
+			n.central.SetBundle(1, "good")
+			eventually(t, func() bool { return n.central.State().GetBundle() == 1 })
+			n.central.SpoilEdits(spoil)
+			n.central.SetBundle(2, "good, too")
+			eventually(t, func() bool { return n.central.State().GetBundle() == 2 })
+			require.Equal(t, "good, too", n.policies.Documents())
+			require.Equal(t, 2, n.central.Calls("Sync"))
+			require.True(t, n.logged("asked for whole"))
+			n.central.SpoilEdits(nil)
+			n.central.SetBundle(3, "good, three")
+			eventually(t, func() bool { return n.central.State().GetBundle() == 3 })
+			require.Equal(t, []int{2, 2}, []int{n.central.Calls("Sync"), n.central.Edits()}, "edits are taken again")
+		})
+	}
 }
 
 func TestABundleThatCannotBeUsedIsReportedAndTheOldOneStays(t *testing.T) {

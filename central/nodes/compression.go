@@ -13,8 +13,8 @@ import (
 // compressedFrom is the size of a message, in bytes, that is worth compressing.
 const compressedFrom = 1 << 10
 
-// Compression is how the service's handler compresses, and unpacks messages of most bytes: it knows the newest bundle
-// in compressed form.
+// Compression is how the service's handler compresses, and unpacks messages of most bytes: it knows what it says of the
+// newest bundle in compressed form.
 func (s *Sync) Compression(most int) connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		connect.WithCompression("gzip",
@@ -25,7 +25,7 @@ func (s *Sync) Compression(most int) connect.HandlerOption {
 	)
 }
 
-// compressor is gzip, but for the newest bundle, which is compressed already.
+// compressor is gzip, but for what many nodes are sent of the newest bundle, which is compressed already.
 type compressor struct {
 	hub  *hub
 	to   io.Writer
@@ -38,9 +38,11 @@ func (c *compressor) Reset(to io.Writer) { c.to, c.some = to, false }
 
 // Write compresses. A message comes as a whole.
 func (c *compressor) Write(plain []byte) (int, error) {
-	if newest := c.hub.bundle.Load(); !c.some && newest != nil && bytes.Equal(newest.plain, plain) {
-		_, err := c.to.Write(newest.gzipped)
-		return len(plain), err
+	if newest := c.hub.bundle.Load(); !c.some && newest != nil {
+		if gzipped := newest.gzipped(plain); gzipped != nil {
+			_, err := c.to.Write(gzipped)
+			return len(plain), err
+		}
 	}
 	if !c.some {
 		c.gzip.Reset(c.to)

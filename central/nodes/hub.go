@@ -2,58 +2,24 @@ package nodes
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/store"
 )
 
 // hub is the streams of this replica. A stream takes what is there when it gets to it, so that a slow node
 // holds nobody and nothing queues up.
 type hub struct {
-	// bundle is the one message that all streams send; nil until there is a bundle.
+	// bundle is what all streams send; nil until there is a bundle.
 	bundle atomic.Pointer[outgoing]
 
 	mu       sync.Mutex
 	streams  map[string]*stream // by node
 	verdicts int64              // up to which change streams were told
-}
-
-// outgoing is a bundle as it is sent. It is compressed once, not for each node.
-type outgoing struct {
-	message        *portcullisv1.SyncResponse
-	plain, gzipped []byte // of message
-	held           held
-}
-
-// held is the bundle that a node holds. Its number is not enough: a database that was restored gives numbers a
-// second time.
-type held struct {
-	number int64
-	sha256 string // of its documents
-}
-
-func newOutgoing(b *portcullisv1.Bundle) (*outgoing, error) {
-	message := &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}}
-	plain, err := proto.Marshal(message)
-	if err != nil {
-		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
-	}
-	gzipped, err := compressed(plain)
-	if err != nil {
-		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
-	}
-	sum := sha256.Sum256([]byte(b.GetDocuments()))
-	return &outgoing{message: message, plain: plain, gzipped: gzipped, held: held{b.GetNumber(), hex.EncodeToString(sum[:])}}, nil
 }
 
 // stream is one node's.
@@ -108,6 +74,17 @@ func (h *hub) nodes() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Keys(h.streams))
+}
+
+// reported is how many nodes should say in a second that a bundle is in force: what one replica takes without being slow
+// to others.
+const reported = 1000
+
+// reportWithin is in which time the nodes of this replica should say that a bundle is in force.
+func (h *hub) reportWithin() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Duration(len(h.streams)) * time.Second / reported
 }
 
 func (h *hub) wakeAll() {
@@ -224,11 +201,12 @@ func (s *Sync) loadBundle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	newest, err := newOutgoing(bundle)
+	before := s.hub.bundle.Load()
+	newest, err := newOutgoing(bundle, before, s.hub.reportWithin())
 	if err != nil {
 		return err
 	}
-	if before := s.hub.bundle.Load(); before != nil && before.held == newest.held {
+	if before != nil && before.held == newest.held {
 		return nil
 	}
 	s.hub.bundle.Store(newest)

@@ -137,7 +137,7 @@ func (s *Sync) Sync(ctx context.Context, request *portcullisv1.SyncRequest, out 
 	timer := time.NewTimer(quiet())
 	defer timer.Stop()
 	for {
-		sent, err := mine.send(s.hub.bundle.Load(), &has, out)
+		sent, err := mine.send(s.hub.bundle.Load(), &has, request.GetEdits(), out)
 		if err != nil {
 			return err
 		}
@@ -176,9 +176,9 @@ func (s *Sync) missedVerdicts(ctx context.Context, id string, has int64, mine *s
 
 // send sends what the stream has not sent, and reports whether there was anything. Of several bundles only the
 // newest matters.
-func (m *stream) send(bundle *outgoing, has *held, out *connect.ServerStream[portcullisv1.SyncResponse]) (sent bool, err error) {
+func (m *stream) send(bundle *outgoing, has *held, edits bool, out *connect.ServerStream[portcullisv1.SyncResponse]) (sent bool, err error) {
 	if bundle != nil && bundle.held != *has {
-		if err := out.Send(bundle.message); err != nil {
+		if err := out.Send(bundle.message(*has, edits)); err != nil {
 			return true, err
 		}
 		*has, sent = bundle.held, true

@@ -23,11 +23,14 @@ type Arrivals struct {
 	mu     sync.Mutex
 	newest int64
 	times  map[int64][]time.Time
-	sums   map[int64]string
+	texts  map[int64]bundle
 }
 
+// bundle is one that nodes have.
+type bundle struct{ documents, sum string }
+
 func newArrivals() *Arrivals {
-	return &Arrivals{times: map[int64][]time.Time{}, sums: map[int64]string{}}
+	return &Arrivals{times: map[int64][]time.Time{}, texts: map[int64]bundle{}}
 }
 
 // Newest is the newest bundle that any node has.
@@ -44,19 +47,19 @@ func (a *Arrivals) Of(number int64) []time.Time {
 	return slices.Clone(a.times[number])
 }
 
-// add notes that a bundle is in force, and returns the checksum of its documents: all nodes' are the same, and to
-// compute it for each would be work that is not central's.
-func (a *Arrivals) add(number int64, documents string) string {
+// add notes that a bundle is in force, and returns it as all nodes have it: to keep each node's own, or to compute its
+// checksum, would be work that is not central's.
+func (a *Arrivals) add(number int64, documents string) bundle {
 	at := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.newest = max(a.newest, number)
 	a.times[number] = append(a.times[number], at)
-	if a.sums[number] == "" {
+	if _, known := a.texts[number]; !known {
 		sum := sha256.Sum256([]byte(documents))
-		a.sums[number] = hex.EncodeToString(sum[:])
+		a.texts[number] = bundle{documents, hex.EncodeToString(sum[:])}
 	}
-	return a.sums[number]
+	return a.texts[number]
 }
 
 // policies are in force in memory.
@@ -65,7 +68,7 @@ type policies struct {
 
 	mu     sync.Mutex
 	number int64
-	sum    string
+	held   bundle
 }
 
 func (p *policies) Bundle() int64 {
@@ -77,14 +80,20 @@ func (p *policies) Bundle() int64 {
 func (p *policies) BundleSHA256() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sum
+	return p.held.sum
+}
+
+func (p *policies) Documents() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held.documents
 }
 
 func (p *policies) Apply(number int64, documents string) error {
-	sum := p.arrivals.add(number, documents)
+	held := p.arrivals.add(number, documents)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.number, p.sum = number, sum
+	p.number, p.held = number, held
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -235,6 +236,17 @@ func (p *centralPolicies) Bundle() int64 { return p.applied().Number }
 
 // BundleSHA256 is of that bundle's documents.
 func (p *centralPolicies) BundleSHA256() string { return p.applied().Documents }
+
+// Documents are that bundle's. What is read here need not be what Bundle has seen: central says by a checksum which
+// documents it means.
+func (p *centralPolicies) Documents() string {
+	text, err := os.ReadFile(p.file)
+	if err != nil || !bytes.HasPrefix(text, []byte(fileHeading)) {
+		return ""
+	}
+	_, documents, _ := bytes.Cut(text, []byte("\n"))
+	return string(documents)
+}
 
 func (p *centralPolicies) applied() (applied appliedBundle) {
 	data, err := os.ReadFile(p.stateFile)

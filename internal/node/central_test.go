@@ -64,6 +64,7 @@ func TestCentralsPoliciesAndVerdictsRuleTheNodeAndDecisionsArrive(t *testing.T) 
 	central.SetBundle(3, "")
 	within(t, func() bool { return central.State().GetBundle() == 3 })
 	require.NoFileExists(t, filepath.Join(d.config.Policies, "central.yaml"))
+	require.Equal(t, 2, central.Edits(), "what is in the file was edited")
 }
 
 func TestWithCentralAwayWhatWasInForceStaysThroughARestart(t *testing.T) {

@@ -56,10 +56,15 @@ func (c *Central) Sync(ctx context.Context, request *portcullisv1.SyncRequest, s
 	for {
 		c.mu.Lock()
 		newest, told, changed := c.bundle, c.told, c.changed
+		held, known := c.documents[sum]
 		c.mu.Unlock()
 		if newest != nil && (newest.GetNumber() != bundle || SHA256(newest.GetDocuments()) != sum) {
 			bundle, sum = newest.GetNumber(), SHA256(newest.GetDocuments())
-			if err := stream.Send(&portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: newest}}); err != nil {
+			message := &portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: newest}}
+			if known && request.GetEdits() {
+				message.Change = &portcullisv1.SyncResponse_Edit{Edit: c.edit(held, newest)}
+			}
+			if err := stream.Send(message); err != nil {
 				return err
 			}
 		}
@@ -75,6 +80,38 @@ func (c *Central) Sync(ctx context.Context, request *portcullisv1.SyncRequest, s
 		case <-changed:
 		}
 	}
+}
+
+// edit makes a bundle of the documents that a node holds.
+func (c *Central) edit(held string, newest *portcullisv1.Bundle) *portcullisv1.BundleEdit {
+	text, first := newest.GetDocuments(), 0
+	for first < min(len(held), len(text)) && held[first] == text[first] {
+		first++
+	}
+	edit := &portcullisv1.BundleEdit{
+		Number: newest.GetNumber(), FromSha256: SHA256(held), Sha256: SHA256(text), First: int64(first), Text: []byte(text[first:]),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.edits++
+	if c.spoil != nil {
+		c.spoil(edit)
+	}
+	return edit
+}
+
+// SpoilEdits makes something else of the edits that are sent from now on, or not any more.
+func (c *Central) SpoilEdits(spoil func(*portcullisv1.BundleEdit)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spoil = spoil
+}
+
+// Edits is how many bundles were sent as edits.
+func (c *Central) Edits() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.edits
 }
 
 // SHA256 is what a node says of a bundle's documents.
@@ -101,6 +138,7 @@ func (c *Central) SetBundle(number int64, documents string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bundle = &portcullisv1.Bundle{Number: number, Documents: documents}
+	c.documents[SHA256(documents)] = documents
 	c.change()
 }
 

@@ -43,6 +43,9 @@ type Central struct {
 	mu        sync.Mutex
 	changed   chan struct{} // closed at every change
 	bundle    *portcullisv1.Bundle
+	documents map[string]string // of all bundles so far, by checksum
+	edits     int               // that were sent
+	spoil     func(*portcullisv1.BundleEdit)
 	verdicts  map[string]*portcullisv1.ImageVerdict
 	told      *portcullisv1.VerdictChanges
 	streams   []context.CancelFunc
@@ -106,7 +109,7 @@ func (a *Authority) Sign(key any, name string, from time.Time, life time.Duratio
 func New(t *testing.T) *Central {
 	t.Helper()
 	c := &Central{
-		Authority: NewAuthority(t), Life: 24 * time.Hour, changed: make(chan struct{}),
+		Authority: NewAuthority(t), Life: 24 * time.Hour, changed: make(chan struct{}), documents: map[string]string{},
 		verdicts: map[string]*portcullisv1.ImageVerdict{}, inventory: map[string]*portcullisv1.PresentImage{}, has: map[string]int64{}, calls: map[string]int{},
 	}
 	c.Serve(t, c.Authority, time.Now().Add(-time.Hour), 24*time.Hour)

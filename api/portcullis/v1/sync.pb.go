@@ -9,6 +9,7 @@ package portcullisv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -346,7 +347,9 @@ type SyncRequest struct {
 	Verdicts int64 `protobuf:"varint,2,opt,name=verdicts,proto3" json:"verdicts,omitempty"`
 	// SHA-256 of the documents of that bundle, in hexadecimal digits. Central sends the newest if this is another,
 	// too: a database that was restored gives numbers a second time.
-	BundleSha256  string `protobuf:"bytes,3,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
+	BundleSha256 string `protobuf:"bytes,3,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
+	// Whether the node takes edits of the bundle that it holds instead of whole bundles.
+	Edits         bool `protobuf:"varint,4,opt,name=edits,proto3" json:"edits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -402,6 +405,13 @@ func (x *SyncRequest) GetBundleSha256() string {
 	return ""
 }
 
+func (x *SyncRequest) GetEdits() bool {
+	if x != nil {
+		return x.Edits
+	}
+	return false
+}
+
 type SyncResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Change:
@@ -409,7 +419,11 @@ type SyncResponse struct {
 	//	*SyncResponse_Bundle
 	//	*SyncResponse_Verdicts
 	//	*SyncResponse_Heartbeat
-	Change        isSyncResponse_Change `protobuf_oneof:"change"`
+	//	*SyncResponse_Edit
+	Change isSyncResponse_Change `protobuf_oneof:"change"`
+	// With a bundle or an edit: the node calls ReportState within this time, at a moment that it chooses by chance, so
+	// that thousands do not call at once.
+	ReportWithin  *durationpb.Duration `protobuf:"bytes,5,opt,name=report_within,json=reportWithin,proto3" json:"report_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -478,6 +492,22 @@ func (x *SyncResponse) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *SyncResponse) GetEdit() *BundleEdit {
+	if x != nil {
+		if x, ok := x.Change.(*SyncResponse_Edit); ok {
+			return x.Edit
+		}
+	}
+	return nil
+}
+
+func (x *SyncResponse) GetReportWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ReportWithin
+	}
+	return nil
+}
+
 type isSyncResponse_Change interface {
 	isSyncResponse_Change()
 }
@@ -495,11 +525,17 @@ type SyncResponse_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
+type SyncResponse_Edit struct {
+	Edit *BundleEdit `protobuf:"bytes,4,opt,name=edit,proto3,oneof"`
+}
+
 func (*SyncResponse_Bundle) isSyncResponse_Change() {}
 
 func (*SyncResponse_Verdicts) isSyncResponse_Change() {}
 
 func (*SyncResponse_Heartbeat) isSyncResponse_Change() {}
+
+func (*SyncResponse_Edit) isSyncResponse_Change() {}
 
 type Bundle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -564,6 +600,103 @@ func (x *Bundle) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// BundleEdit makes the newest bundle of one that the node holds, whether in force or rejected. A node that cannot
+// make it opens another stream and asks for the whole bundle, as one that holds none.
+type BundleEdit struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Number     int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// SHA-256 of the documents that are edited and of those that come of it, in hexadecimal digits.
+	FromSha256 string `protobuf:"bytes,3,opt,name=from_sha256,json=fromSha256,proto3" json:"from_sha256,omitempty"`
+	Sha256     string `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// The new documents are the old ones' first bytes, the text, and the old ones' last bytes, which may part within a
+	// character.
+	First         int64  `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
+	Text          []byte `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	Last          int64  `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BundleEdit) Reset() {
+	*x = BundleEdit{}
+	mi := &file_portcullis_v1_sync_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BundleEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BundleEdit) ProtoMessage() {}
+
+func (x *BundleEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_portcullis_v1_sync_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BundleEdit.ProtoReflect.Descriptor instead.
+func (*BundleEdit) Descriptor() ([]byte, []int) {
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BundleEdit) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BundleEdit) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *BundleEdit) GetFromSha256() string {
+	if x != nil {
+		return x.FromSha256
+	}
+	return ""
+}
+
+func (x *BundleEdit) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *BundleEdit) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *BundleEdit) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *BundleEdit) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
 // VerdictChanges names images that the node has and whose verdict changed.
 type VerdictChanges struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -575,7 +708,7 @@ type VerdictChanges struct {
 
 func (x *VerdictChanges) Reset() {
 	*x = VerdictChanges{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[8]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +720,7 @@ func (x *VerdictChanges) String() string {
 func (*VerdictChanges) ProtoMessage() {}
 
 func (x *VerdictChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[8]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +733,7 @@ func (x *VerdictChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerdictChanges.ProtoReflect.Descriptor instead.
 func (*VerdictChanges) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{8}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VerdictChanges) GetImageIds() []string {
@@ -625,7 +758,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[9]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +770,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[9]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +783,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{9}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{10}
 }
 
 type ReportStateRequest struct {
@@ -669,7 +802,7 @@ type ReportStateRequest struct {
 
 func (x *ReportStateRequest) Reset() {
 	*x = ReportStateRequest{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[10]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +814,7 @@ func (x *ReportStateRequest) String() string {
 func (*ReportStateRequest) ProtoMessage() {}
 
 func (x *ReportStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[10]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +827,7 @@ func (x *ReportStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportStateRequest.ProtoReflect.Descriptor instead.
 func (*ReportStateRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{10}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReportStateRequest) GetInfo() *NodeInfo {
@@ -740,7 +873,7 @@ type ReportStateResponse struct {
 
 func (x *ReportStateResponse) Reset() {
 	*x = ReportStateResponse{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[11]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +885,7 @@ func (x *ReportStateResponse) String() string {
 func (*ReportStateResponse) ProtoMessage() {}
 
 func (x *ReportStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[11]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +898,7 @@ func (x *ReportStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportStateResponse.ProtoReflect.Descriptor instead.
 func (*ReportStateResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{11}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{12}
 }
 
 type ReportInventoryRequest struct {
@@ -780,7 +913,7 @@ type ReportInventoryRequest struct {
 
 func (x *ReportInventoryRequest) Reset() {
 	*x = ReportInventoryRequest{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[12]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +925,7 @@ func (x *ReportInventoryRequest) String() string {
 func (*ReportInventoryRequest) ProtoMessage() {}
 
 func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[12]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +938,7 @@ func (x *ReportInventoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportInventoryRequest.ProtoReflect.Descriptor instead.
 func (*ReportInventoryRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{12}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReportInventoryRequest) GetComplete() bool {
@@ -840,7 +973,7 @@ type PresentImage struct {
 
 func (x *PresentImage) Reset() {
 	*x = PresentImage{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[13]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +985,7 @@ func (x *PresentImage) String() string {
 func (*PresentImage) ProtoMessage() {}
 
 func (x *PresentImage) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[13]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +998,7 @@ func (x *PresentImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentImage.ProtoReflect.Descriptor instead.
 func (*PresentImage) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{13}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PresentImage) GetId() string {
@@ -897,7 +1030,7 @@ type ReportInventoryResponse struct {
 
 func (x *ReportInventoryResponse) Reset() {
 	*x = ReportInventoryResponse{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[14]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1042,7 @@ func (x *ReportInventoryResponse) String() string {
 func (*ReportInventoryResponse) ProtoMessage() {}
 
 func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[14]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1055,7 @@ func (x *ReportInventoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportInventoryResponse.ProtoReflect.Descriptor instead.
 func (*ReportInventoryResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{14}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{15}
 }
 
 type GetVerdictsRequest struct {
@@ -935,7 +1068,7 @@ type GetVerdictsRequest struct {
 
 func (x *GetVerdictsRequest) Reset() {
 	*x = GetVerdictsRequest{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[15]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1080,7 @@ func (x *GetVerdictsRequest) String() string {
 func (*GetVerdictsRequest) ProtoMessage() {}
 
 func (x *GetVerdictsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[15]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1093,7 @@ func (x *GetVerdictsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVerdictsRequest.ProtoReflect.Descriptor instead.
 func (*GetVerdictsRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{15}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetVerdictsRequest) GetImages() []*PresentImage {
@@ -980,7 +1113,7 @@ type GetVerdictsResponse struct {
 
 func (x *GetVerdictsResponse) Reset() {
 	*x = GetVerdictsResponse{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[16]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1125,7 @@ func (x *GetVerdictsResponse) String() string {
 func (*GetVerdictsResponse) ProtoMessage() {}
 
 func (x *GetVerdictsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[16]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1138,7 @@ func (x *GetVerdictsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVerdictsResponse.ProtoReflect.Descriptor instead.
 func (*GetVerdictsResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{16}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetVerdictsResponse) GetVerdicts() []*ImageVerdict {
@@ -1028,7 +1161,7 @@ type ImageVerdict struct {
 
 func (x *ImageVerdict) Reset() {
 	*x = ImageVerdict{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[17]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1173,7 @@ func (x *ImageVerdict) String() string {
 func (*ImageVerdict) ProtoMessage() {}
 
 func (x *ImageVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[17]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1186,7 @@ func (x *ImageVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageVerdict.ProtoReflect.Descriptor instead.
 func (*ImageVerdict) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{17}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ImageVerdict) GetImageId() string {
@@ -1093,7 +1226,7 @@ type UploadDecisionsRequest struct {
 
 func (x *UploadDecisionsRequest) Reset() {
 	*x = UploadDecisionsRequest{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[18]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1238,7 @@ func (x *UploadDecisionsRequest) String() string {
 func (*UploadDecisionsRequest) ProtoMessage() {}
 
 func (x *UploadDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[18]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1251,7 @@ func (x *UploadDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*UploadDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{18}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UploadDecisionsRequest) GetSpool() string {
@@ -1160,7 +1293,7 @@ type FoldedDecision struct {
 
 func (x *FoldedDecision) Reset() {
 	*x = FoldedDecision{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[19]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1305,7 @@ func (x *FoldedDecision) String() string {
 func (*FoldedDecision) ProtoMessage() {}
 
 func (x *FoldedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[19]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1318,7 @@ func (x *FoldedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FoldedDecision.ProtoReflect.Descriptor instead.
 func (*FoldedDecision) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FoldedDecision) GetEvent() *Event {
@@ -1206,7 +1339,7 @@ type UploadDecisionsResponse struct {
 
 func (x *UploadDecisionsResponse) Reset() {
 	*x = UploadDecisionsResponse{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[20]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1351,7 @@ func (x *UploadDecisionsResponse) String() string {
 func (*UploadDecisionsResponse) ProtoMessage() {}
 
 func (x *UploadDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[20]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1364,7 @@ func (x *UploadDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*UploadDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UploadDecisionsResponse) GetThrough() int64 {
@@ -1251,7 +1384,7 @@ type ReportStartsRequest struct {
 
 func (x *ReportStartsRequest) Reset() {
 	*x = ReportStartsRequest{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[21]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1396,7 @@ func (x *ReportStartsRequest) String() string {
 func (*ReportStartsRequest) ProtoMessage() {}
 
 func (x *ReportStartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[21]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1409,7 @@ func (x *ReportStartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportStartsRequest.ProtoReflect.Descriptor instead.
 func (*ReportStartsRequest) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReportStartsRequest) GetStarts() []*Start {
@@ -1304,7 +1437,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[22]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1449,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[22]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1462,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Start) GetNamespace() string {
@@ -1396,7 +1529,7 @@ type ReportStartsResponse struct {
 
 func (x *ReportStartsResponse) Reset() {
 	*x = ReportStartsResponse{}
-	mi := &file_portcullis_v1_sync_proto_msgTypes[23]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1541,7 @@ func (x *ReportStartsResponse) String() string {
 func (*ReportStartsResponse) ProtoMessage() {}
 
 func (x *ReportStartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_portcullis_v1_sync_proto_msgTypes[23]
+	mi := &file_portcullis_v1_sync_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,14 +1554,14 @@ func (x *ReportStartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportStartsResponse.ProtoReflect.Descriptor instead.
 func (*ReportStartsResponse) Descriptor() ([]byte, []int) {
-	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_portcullis_v1_sync_proto_rawDescGZIP(), []int{24}
 }
 
 var File_portcullis_v1_sync_proto protoreflect.FileDescriptor
 
 const file_portcullis_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x18portcullis/v1/sync.proto\x12\rportcullis.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/events.proto\"\x81\x01\n" +
+	"\x18portcullis/v1/sync.proto\x12\rportcullis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aportcullis/v1/events.proto\"\x81\x01\n" +
 	"\vJoinRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12/\n" +
 	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\x12+\n" +
@@ -1449,21 +1582,35 @@ const file_portcullis_v1_sync_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12'\n" +
 	"\x0fruntime_version\x18\x05 \x01(\tR\x0eruntimeVersion\x12%\n" +
 	"\x0ekernel_version\x18\x06 \x01(\tR\rkernelVersion\x12\x1a\n" +
-	"\bplatform\x18\a \x01(\tR\bplatform\"f\n" +
+	"\bplatform\x18\a \x01(\tR\bplatform\"|\n" +
 	"\vSyncRequest\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\x03R\x06bundle\x12\x1a\n" +
 	"\bverdicts\x18\x02 \x01(\x03R\bverdicts\x12#\n" +
-	"\rbundle_sha256\x18\x03 \x01(\tR\fbundleSha256\"\xc0\x01\n" +
+	"\rbundle_sha256\x18\x03 \x01(\tR\fbundleSha256\x12\x14\n" +
+	"\x05edits\x18\x04 \x01(\bR\x05edits\"\xb1\x02\n" +
 	"\fSyncResponse\x12/\n" +
 	"\x06bundle\x18\x01 \x01(\v2\x15.portcullis.v1.BundleH\x00R\x06bundle\x12;\n" +
 	"\bverdicts\x18\x02 \x01(\v2\x1d.portcullis.v1.VerdictChangesH\x00R\bverdicts\x128\n" +
-	"\theartbeat\x18\x03 \x01(\v2\x18.portcullis.v1.HeartbeatH\x00R\theartbeatB\b\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x18.portcullis.v1.HeartbeatH\x00R\theartbeat\x12/\n" +
+	"\x04edit\x18\x04 \x01(\v2\x19.portcullis.v1.BundleEditH\x00R\x04edit\x12>\n" +
+	"\rreport_within\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\freportWithinB\b\n" +
 	"\x06change\"{\n" +
 	"\x06Bundle\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x1c\n" +
 	"\tdocuments\x18\x02 \x01(\tR\tdocuments\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"I\n" +
+	"createTime\"\xd8\x01\n" +
+	"\n" +
+	"BundleEdit\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12;\n" +
+	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x1f\n" +
+	"\vfrom_sha256\x18\x03 \x01(\tR\n" +
+	"fromSha256\x12\x16\n" +
+	"\x06sha256\x18\x04 \x01(\tR\x06sha256\x12\x14\n" +
+	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\fR\x04text\x12\x12\n" +
+	"\x04last\x18\a \x01(\x03R\x04last\"I\n" +
 	"\x0eVerdictChanges\x12\x1b\n" +
 	"\timage_ids\x18\x01 \x03(\tR\bimageIds\x12\x1a\n" +
 	"\bverdicts\x18\x02 \x01(\x03R\bverdicts\"\v\n" +
@@ -1538,7 +1685,7 @@ func file_portcullis_v1_sync_proto_rawDescGZIP() []byte {
 	return file_portcullis_v1_sync_proto_rawDescData
 }
 
-var file_portcullis_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_portcullis_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_portcullis_v1_sync_proto_goTypes = []any{
 	(*JoinRequest)(nil),             // 0: portcullis.v1.JoinRequest
 	(*JoinResponse)(nil),            // 1: portcullis.v1.JoinResponse
@@ -1548,63 +1695,68 @@ var file_portcullis_v1_sync_proto_goTypes = []any{
 	(*SyncRequest)(nil),             // 5: portcullis.v1.SyncRequest
 	(*SyncResponse)(nil),            // 6: portcullis.v1.SyncResponse
 	(*Bundle)(nil),                  // 7: portcullis.v1.Bundle
-	(*VerdictChanges)(nil),          // 8: portcullis.v1.VerdictChanges
-	(*Heartbeat)(nil),               // 9: portcullis.v1.Heartbeat
-	(*ReportStateRequest)(nil),      // 10: portcullis.v1.ReportStateRequest
-	(*ReportStateResponse)(nil),     // 11: portcullis.v1.ReportStateResponse
-	(*ReportInventoryRequest)(nil),  // 12: portcullis.v1.ReportInventoryRequest
-	(*PresentImage)(nil),            // 13: portcullis.v1.PresentImage
-	(*ReportInventoryResponse)(nil), // 14: portcullis.v1.ReportInventoryResponse
-	(*GetVerdictsRequest)(nil),      // 15: portcullis.v1.GetVerdictsRequest
-	(*GetVerdictsResponse)(nil),     // 16: portcullis.v1.GetVerdictsResponse
-	(*ImageVerdict)(nil),            // 17: portcullis.v1.ImageVerdict
-	(*UploadDecisionsRequest)(nil),  // 18: portcullis.v1.UploadDecisionsRequest
-	(*FoldedDecision)(nil),          // 19: portcullis.v1.FoldedDecision
-	(*UploadDecisionsResponse)(nil), // 20: portcullis.v1.UploadDecisionsResponse
-	(*ReportStartsRequest)(nil),     // 21: portcullis.v1.ReportStartsRequest
-	(*Start)(nil),                   // 22: portcullis.v1.Start
-	(*ReportStartsResponse)(nil),    // 23: portcullis.v1.ReportStartsResponse
-	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
-	(*Event)(nil),                   // 25: portcullis.v1.Event
-	(*Ask)(nil),                     // 26: portcullis.v1.Ask
+	(*BundleEdit)(nil),              // 8: portcullis.v1.BundleEdit
+	(*VerdictChanges)(nil),          // 9: portcullis.v1.VerdictChanges
+	(*Heartbeat)(nil),               // 10: portcullis.v1.Heartbeat
+	(*ReportStateRequest)(nil),      // 11: portcullis.v1.ReportStateRequest
+	(*ReportStateResponse)(nil),     // 12: portcullis.v1.ReportStateResponse
+	(*ReportInventoryRequest)(nil),  // 13: portcullis.v1.ReportInventoryRequest
+	(*PresentImage)(nil),            // 14: portcullis.v1.PresentImage
+	(*ReportInventoryResponse)(nil), // 15: portcullis.v1.ReportInventoryResponse
+	(*GetVerdictsRequest)(nil),      // 16: portcullis.v1.GetVerdictsRequest
+	(*GetVerdictsResponse)(nil),     // 17: portcullis.v1.GetVerdictsResponse
+	(*ImageVerdict)(nil),            // 18: portcullis.v1.ImageVerdict
+	(*UploadDecisionsRequest)(nil),  // 19: portcullis.v1.UploadDecisionsRequest
+	(*FoldedDecision)(nil),          // 20: portcullis.v1.FoldedDecision
+	(*UploadDecisionsResponse)(nil), // 21: portcullis.v1.UploadDecisionsResponse
+	(*ReportStartsRequest)(nil),     // 22: portcullis.v1.ReportStartsRequest
+	(*Start)(nil),                   // 23: portcullis.v1.Start
+	(*ReportStartsResponse)(nil),    // 24: portcullis.v1.ReportStartsResponse
+	(*durationpb.Duration)(nil),     // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 26: google.protobuf.Timestamp
+	(*Event)(nil),                   // 27: portcullis.v1.Event
+	(*Ask)(nil),                     // 28: portcullis.v1.Ask
 }
 var file_portcullis_v1_sync_proto_depIdxs = []int32{
 	4,  // 0: portcullis.v1.JoinRequest.info:type_name -> portcullis.v1.NodeInfo
 	7,  // 1: portcullis.v1.SyncResponse.bundle:type_name -> portcullis.v1.Bundle
-	8,  // 2: portcullis.v1.SyncResponse.verdicts:type_name -> portcullis.v1.VerdictChanges
-	9,  // 3: portcullis.v1.SyncResponse.heartbeat:type_name -> portcullis.v1.Heartbeat
-	24, // 4: portcullis.v1.Bundle.create_time:type_name -> google.protobuf.Timestamp
-	4,  // 5: portcullis.v1.ReportStateRequest.info:type_name -> portcullis.v1.NodeInfo
-	24, // 6: portcullis.v1.ReportStateRequest.time:type_name -> google.protobuf.Timestamp
-	13, // 7: portcullis.v1.ReportInventoryRequest.added:type_name -> portcullis.v1.PresentImage
-	13, // 8: portcullis.v1.GetVerdictsRequest.images:type_name -> portcullis.v1.PresentImage
-	17, // 9: portcullis.v1.GetVerdictsResponse.verdicts:type_name -> portcullis.v1.ImageVerdict
-	19, // 10: portcullis.v1.UploadDecisionsRequest.decisions:type_name -> portcullis.v1.FoldedDecision
-	25, // 11: portcullis.v1.FoldedDecision.event:type_name -> portcullis.v1.Event
-	22, // 12: portcullis.v1.ReportStartsRequest.starts:type_name -> portcullis.v1.Start
-	26, // 13: portcullis.v1.Start.asks:type_name -> portcullis.v1.Ask
-	24, // 14: portcullis.v1.Start.last_time:type_name -> google.protobuf.Timestamp
-	0,  // 15: portcullis.v1.SyncService.Join:input_type -> portcullis.v1.JoinRequest
-	2,  // 16: portcullis.v1.SyncService.Renew:input_type -> portcullis.v1.RenewRequest
-	5,  // 17: portcullis.v1.SyncService.Sync:input_type -> portcullis.v1.SyncRequest
-	10, // 18: portcullis.v1.SyncService.ReportState:input_type -> portcullis.v1.ReportStateRequest
-	12, // 19: portcullis.v1.SyncService.ReportInventory:input_type -> portcullis.v1.ReportInventoryRequest
-	15, // 20: portcullis.v1.SyncService.GetVerdicts:input_type -> portcullis.v1.GetVerdictsRequest
-	18, // 21: portcullis.v1.SyncService.UploadDecisions:input_type -> portcullis.v1.UploadDecisionsRequest
-	21, // 22: portcullis.v1.SyncService.ReportStarts:input_type -> portcullis.v1.ReportStartsRequest
-	1,  // 23: portcullis.v1.SyncService.Join:output_type -> portcullis.v1.JoinResponse
-	3,  // 24: portcullis.v1.SyncService.Renew:output_type -> portcullis.v1.RenewResponse
-	6,  // 25: portcullis.v1.SyncService.Sync:output_type -> portcullis.v1.SyncResponse
-	11, // 26: portcullis.v1.SyncService.ReportState:output_type -> portcullis.v1.ReportStateResponse
-	14, // 27: portcullis.v1.SyncService.ReportInventory:output_type -> portcullis.v1.ReportInventoryResponse
-	16, // 28: portcullis.v1.SyncService.GetVerdicts:output_type -> portcullis.v1.GetVerdictsResponse
-	20, // 29: portcullis.v1.SyncService.UploadDecisions:output_type -> portcullis.v1.UploadDecisionsResponse
-	23, // 30: portcullis.v1.SyncService.ReportStarts:output_type -> portcullis.v1.ReportStartsResponse
-	23, // [23:31] is the sub-list for method output_type
-	15, // [15:23] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 2: portcullis.v1.SyncResponse.verdicts:type_name -> portcullis.v1.VerdictChanges
+	10, // 3: portcullis.v1.SyncResponse.heartbeat:type_name -> portcullis.v1.Heartbeat
+	8,  // 4: portcullis.v1.SyncResponse.edit:type_name -> portcullis.v1.BundleEdit
+	25, // 5: portcullis.v1.SyncResponse.report_within:type_name -> google.protobuf.Duration
+	26, // 6: portcullis.v1.Bundle.create_time:type_name -> google.protobuf.Timestamp
+	26, // 7: portcullis.v1.BundleEdit.create_time:type_name -> google.protobuf.Timestamp
+	4,  // 8: portcullis.v1.ReportStateRequest.info:type_name -> portcullis.v1.NodeInfo
+	26, // 9: portcullis.v1.ReportStateRequest.time:type_name -> google.protobuf.Timestamp
+	14, // 10: portcullis.v1.ReportInventoryRequest.added:type_name -> portcullis.v1.PresentImage
+	14, // 11: portcullis.v1.GetVerdictsRequest.images:type_name -> portcullis.v1.PresentImage
+	18, // 12: portcullis.v1.GetVerdictsResponse.verdicts:type_name -> portcullis.v1.ImageVerdict
+	20, // 13: portcullis.v1.UploadDecisionsRequest.decisions:type_name -> portcullis.v1.FoldedDecision
+	27, // 14: portcullis.v1.FoldedDecision.event:type_name -> portcullis.v1.Event
+	23, // 15: portcullis.v1.ReportStartsRequest.starts:type_name -> portcullis.v1.Start
+	28, // 16: portcullis.v1.Start.asks:type_name -> portcullis.v1.Ask
+	26, // 17: portcullis.v1.Start.last_time:type_name -> google.protobuf.Timestamp
+	0,  // 18: portcullis.v1.SyncService.Join:input_type -> portcullis.v1.JoinRequest
+	2,  // 19: portcullis.v1.SyncService.Renew:input_type -> portcullis.v1.RenewRequest
+	5,  // 20: portcullis.v1.SyncService.Sync:input_type -> portcullis.v1.SyncRequest
+	11, // 21: portcullis.v1.SyncService.ReportState:input_type -> portcullis.v1.ReportStateRequest
+	13, // 22: portcullis.v1.SyncService.ReportInventory:input_type -> portcullis.v1.ReportInventoryRequest
+	16, // 23: portcullis.v1.SyncService.GetVerdicts:input_type -> portcullis.v1.GetVerdictsRequest
+	19, // 24: portcullis.v1.SyncService.UploadDecisions:input_type -> portcullis.v1.UploadDecisionsRequest
+	22, // 25: portcullis.v1.SyncService.ReportStarts:input_type -> portcullis.v1.ReportStartsRequest
+	1,  // 26: portcullis.v1.SyncService.Join:output_type -> portcullis.v1.JoinResponse
+	3,  // 27: portcullis.v1.SyncService.Renew:output_type -> portcullis.v1.RenewResponse
+	6,  // 28: portcullis.v1.SyncService.Sync:output_type -> portcullis.v1.SyncResponse
+	12, // 29: portcullis.v1.SyncService.ReportState:output_type -> portcullis.v1.ReportStateResponse
+	15, // 30: portcullis.v1.SyncService.ReportInventory:output_type -> portcullis.v1.ReportInventoryResponse
+	17, // 31: portcullis.v1.SyncService.GetVerdicts:output_type -> portcullis.v1.GetVerdictsResponse
+	21, // 32: portcullis.v1.SyncService.UploadDecisions:output_type -> portcullis.v1.UploadDecisionsResponse
+	24, // 33: portcullis.v1.SyncService.ReportStarts:output_type -> portcullis.v1.ReportStartsResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_portcullis_v1_sync_proto_init() }
@@ -1617,6 +1769,7 @@ func file_portcullis_v1_sync_proto_init() {
 		(*SyncResponse_Bundle)(nil),
 		(*SyncResponse_Verdicts)(nil),
 		(*SyncResponse_Heartbeat)(nil),
+		(*SyncResponse_Edit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1624,7 +1777,7 @@ func file_portcullis_v1_sync_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_portcullis_v1_sync_proto_rawDesc), len(file_portcullis_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,8 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Ask, Event } from "./events_pb";
 import { file_portcullis_v1_events } from "./events_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file portcullis/v1/sync.proto.
  */
 export const file_portcullis_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("Chhwb3J0Y3VsbGlzL3YxL3N5bmMucHJvdG8SDXBvcnRjdWxsaXMudjEiYAoLSm9pblJlcXVlc3QSDQoFdG9rZW4YASABKAkSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgCIAEoDBIlCgRpbmZvGAMgASgLMhcucG9ydGN1bGxpcy52MS5Ob2RlSW5mbyJJCgxKb2luUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRITCgtjZXJ0aWZpY2F0ZRgCIAEoDBITCgthdXRob3JpdGllcxgDIAMoDCIrCgxSZW5ld1JlcXVlc3QSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgBIAEoDCI5Cg1SZW5ld1Jlc3BvbnNlEhMKC2NlcnRpZmljYXRlGAEgASgMEhMKC2F1dGhvcml0aWVzGAIgAygMIpABCghOb2RlSW5mbxIMCgRuYW1lGAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSFwoPcnVudGltZV92ZXJzaW9uGAUgASgJEhYKDmtlcm5lbF92ZXJzaW9uGAYgASgJEhAKCHBsYXRmb3JtGAcgASgJIkYKC1N5bmNSZXF1ZXN0Eg4KBmJ1bmRsZRgBIAEoAxIQCgh2ZXJkaWN0cxgCIAEoAxIVCg1idW5kbGVfc2hhMjU2GAMgASgJIqMBCgxTeW5jUmVzcG9uc2USJwoGYnVuZGxlGAEgASgLMhUucG9ydGN1bGxpcy52MS5CdW5kbGVIABIxCgh2ZXJkaWN0cxgCIAEoCzIdLnBvcnRjdWxsaXMudjEuVmVyZGljdENoYW5nZXNIABItCgloZWFydGJlYXQYAyABKAsyGC5wb3J0Y3VsbGlzLnYxLkhlYXJ0YmVhdEgAQggKBmNoYW5nZSJcCgZCdW5kbGUSDgoGbnVtYmVyGAEgASgDEhEKCWRvY3VtZW50cxgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNQoOVmVyZGljdENoYW5nZXMSEQoJaW1hZ2VfaWRzGAEgAygJEhAKCHZlcmRpY3RzGAIgASgDIgsKCUhlYXJ0YmVhdCKhAQoSUmVwb3J0U3RhdGVSZXF1ZXN0EiUKBGluZm8YASABKAsyFy5wb3J0Y3VsbGlzLnYxLk5vZGVJbmZvEg4KBmJ1bmRsZRgCIAEoAxIXCg9yZWplY3RlZF9idW5kbGUYAyABKAMSEQoJcmVqZWN0aW9uGAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhUKE1JlcG9ydFN0YXRlUmVzcG9uc2UiawoWUmVwb3J0SW52ZW50b3J5UmVxdWVzdBIQCghjb21wbGV0ZRgBIAEoCBIqCgVhZGRlZBgCIAMoCzIbLnBvcnRjdWxsaXMudjEuUHJlc2VudEltYWdlEhMKC3JlbW92ZWRfaWRzGAMgAygJIjkKDFByZXNlbnRJbWFnZRIKCgJpZBgBIAEoCRIMCgR0YWdzGAIgAygJEg8KB2RpZ2VzdHMYAyADKAkiGQoXUmVwb3J0SW52ZW50b3J5UmVzcG9uc2UiQQoSR2V0VmVyZGljdHNSZXF1ZXN0EisKBmltYWdlcxgBIAMoCzIbLnBvcnRjdWxsaXMudjEuUHJlc2VudEltYWdlIkQKE0dldFZlcmRpY3RzUmVzcG9uc2USLQoIdmVyZGljdHMYASADKAsyGy5wb3J0Y3VsbGlzLnYxLkltYWdlVmVyZGljdCJFCgxJbWFnZVZlcmRpY3QSEAoIaW1hZ2VfaWQYASABKAkSDwoHdmVyZGljdBgCIAEoDBISCgppbmNvbXBsZXRlGAMgASgJInkKFlVwbG9hZERlY2lzaW9uc1JlcXVlc3QSDQoFc3Bvb2wYASABKAkSDQoFYWZ0ZXIYAiABKAMSDwoHdGhyb3VnaBgDIAEoAxIwCglkZWNpc2lvbnMYBCADKAsyHS5wb3J0Y3VsbGlzLnYxLkZvbGRlZERlY2lzaW9uIjUKDkZvbGRlZERlY2lzaW9uEiMKBWV2ZW50GAEgASgLMhQucG9ydGN1bGxpcy52MS5FdmVudCIqChdVcGxvYWREZWNpc2lvbnNSZXNwb25zZRIPCgd0aHJvdWdoGAEgASgDIjsKE1JlcG9ydFN0YXJ0c1JlcXVlc3QSJAoGc3RhcnRzGAEgAygLMhQucG9ydGN1bGxpcy52MS5TdGFydCK7AQoFU3RhcnQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA3BvZBgCIAEoCRIRCgljb250YWluZXIYAyABKAkSDQoFaW1hZ2UYBCABKAkSEAoIaW1hZ2VfaWQYBSABKAkSIAoEYXNrcxgGIAMoCzISLnBvcnRjdWxsaXMudjEuQXNrEg0KBWNvdW50GAcgASgDEi0KCWxhc3RfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFgoUUmVwb3J0U3RhcnRzUmVzcG9uc2UyngUKC1N5bmNTZXJ2aWNlEj8KBEpvaW4SGi5wb3J0Y3VsbGlzLnYxLkpvaW5SZXF1ZXN0GhsucG9ydGN1bGxpcy52MS5Kb2luUmVzcG9uc2USQgoFUmVuZXcSGy5wb3J0Y3VsbGlzLnYxLlJlbmV3UmVxdWVzdBocLnBvcnRjdWxsaXMudjEuUmVuZXdSZXNwb25zZRJBCgRTeW5jEhoucG9ydGN1bGxpcy52MS5TeW5jUmVxdWVzdBobLnBvcnRjdWxsaXMudjEuU3luY1Jlc3BvbnNlMAESVAoLUmVwb3J0U3RhdGUSIS5wb3J0Y3VsbGlzLnYxLlJlcG9ydFN0YXRlUmVxdWVzdBoiLnBvcnRjdWxsaXMudjEuUmVwb3J0U3RhdGVSZXNwb25zZRJgCg9SZXBvcnRJbnZlbnRvcnkSJS5wb3J0Y3VsbGlzLnYxLlJlcG9ydEludmVudG9yeVJlcXVlc3QaJi5wb3J0Y3VsbGlzLnYxLlJlcG9ydEludmVudG9yeVJlc3BvbnNlElQKC0dldFZlcmRpY3RzEiEucG9ydGN1bGxpcy52MS5HZXRWZXJkaWN0c1JlcXVlc3QaIi5wb3J0Y3VsbGlzLnYxLkdldFZlcmRpY3RzUmVzcG9uc2USYAoPVXBsb2FkRGVjaXNpb25zEiUucG9ydGN1bGxpcy52MS5VcGxvYWREZWNpc2lvbnNSZXF1ZXN0GiYucG9ydGN1bGxpcy52MS5VcGxvYWREZWNpc2lvbnNSZXNwb25zZRJXCgxSZXBvcnRTdGFydHMSIi5wb3J0Y3VsbGlzLnYxLlJlcG9ydFN0YXJ0c1JlcXVlc3QaIy5wb3J0Y3VsbGlzLnYxLlJlcG9ydFN0YXJ0c1Jlc3BvbnNlQitaKXBvcnRjdWxsaXMvYXBpL3BvcnRjdWxsaXMvdjE7cG9ydGN1bGxpc3YxYgZwcm90bzM", [file_google_protobuf_timestamp, file_portcullis_v1_events]);
+  fileDesc("Chhwb3J0Y3VsbGlzL3YxL3N5bmMucHJvdG8SDXBvcnRjdWxsaXMudjEiYAoLSm9pblJlcXVlc3QSDQoFdG9rZW4YASABKAkSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgCIAEoDBIlCgRpbmZvGAMgASgLMhcucG9ydGN1bGxpcy52MS5Ob2RlSW5mbyJJCgxKb2luUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRITCgtjZXJ0aWZpY2F0ZRgCIAEoDBITCgthdXRob3JpdGllcxgDIAMoDCIrCgxSZW5ld1JlcXVlc3QSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgBIAEoDCI5Cg1SZW5ld1Jlc3BvbnNlEhMKC2NlcnRpZmljYXRlGAEgASgMEhMKC2F1dGhvcml0aWVzGAIgAygMIpABCghOb2RlSW5mbxIMCgRuYW1lGAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSFwoPcnVudGltZV92ZXJzaW9uGAUgASgJEhYKDmtlcm5lbF92ZXJzaW9uGAYgASgJEhAKCHBsYXRmb3JtGAcgASgJIlUKC1N5bmNSZXF1ZXN0Eg4KBmJ1bmRsZRgBIAEoAxIQCgh2ZXJkaWN0cxgCIAEoAxIVCg1idW5kbGVfc2hhMjU2GAMgASgJEg0KBWVkaXRzGAQgASgIIoACCgxTeW5jUmVzcG9uc2USJwoGYnVuZGxlGAEgASgLMhUucG9ydGN1bGxpcy52MS5CdW5kbGVIABIxCgh2ZXJkaWN0cxgCIAEoCzIdLnBvcnRjdWxsaXMudjEuVmVyZGljdENoYW5nZXNIABItCgloZWFydGJlYXQYAyABKAsyGC5wb3J0Y3VsbGlzLnYxLkhlYXJ0YmVhdEgAEikKBGVkaXQYBCABKAsyGS5wb3J0Y3VsbGlzLnYxLkJ1bmRsZUVkaXRIABIwCg1yZXBvcnRfd2l0aGluGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQggKBmNoYW5nZSJcCgZCdW5kbGUSDgoGbnVtYmVyGAEgASgDEhEKCWRvY3VtZW50cxgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAinQEKCkJ1bmRsZUVkaXQSDgoGbnVtYmVyGAEgASgDEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtmcm9tX3NoYTI1NhgDIAEoCRIOCgZzaGEyNTYYBCABKAkSDQoFZmlyc3QYBSABKAMSDAoEdGV4dBgGIAEoDBIMCgRsYXN0GAcgASgDIjUKDlZlcmRpY3RDaGFuZ2VzEhEKCWltYWdlX2lkcxgBIAMoCRIQCgh2ZXJkaWN0cxgCIAEoAyILCglIZWFydGJlYXQioQEKElJlcG9ydFN0YXRlUmVxdWVzdBIlCgRpbmZvGAEgASgLMhcucG9ydGN1bGxpcy52MS5Ob2RlSW5mbxIOCgZidW5kbGUYAiABKAMSFwoPcmVqZWN0ZWRfYnVuZGxlGAMgASgDEhEKCXJlamVjdGlvbhgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIVChNSZXBvcnRTdGF0ZVJlc3BvbnNlImsKFlJlcG9ydEludmVudG9yeVJlcXVlc3QSEAoIY29tcGxldGUYASABKAgSKgoFYWRkZWQYAiADKAsyGy5wb3J0Y3VsbGlzLnYxLlByZXNlbnRJbWFnZRITCgtyZW1vdmVkX2lkcxgDIAMoCSI5CgxQcmVzZW50SW1hZ2USCgoCaWQYASABKAkSDAoEdGFncxgCIAMoCRIPCgdkaWdlc3RzGAMgAygJIhkKF1JlcG9ydEludmVudG9yeVJlc3BvbnNlIkEKEkdldFZlcmRpY3RzUmVxdWVzdBIrCgZpbWFnZXMYASADKAsyGy5wb3J0Y3VsbGlzLnYxLlByZXNlbnRJbWFnZSJEChNHZXRWZXJkaWN0c1Jlc3BvbnNlEi0KCHZlcmRpY3RzGAEgAygLMhsucG9ydGN1bGxpcy52MS5JbWFnZVZlcmRpY3QiRQoMSW1hZ2VWZXJkaWN0EhAKCGltYWdlX2lkGAEgASgJEg8KB3ZlcmRpY3QYAiABKAwSEgoKaW5jb21wbGV0ZRgDIAEoCSJ5ChZVcGxvYWREZWNpc2lvbnNSZXF1ZXN0Eg0KBXNwb29sGAEgASgJEg0KBWFmdGVyGAIgASgDEg8KB3Rocm91Z2gYAyABKAMSMAoJZGVjaXNpb25zGAQgAygLMh0ucG9ydGN1bGxpcy52MS5Gb2xkZWREZWNpc2lvbiI1Cg5Gb2xkZWREZWNpc2lvbhIjCgVldmVudBgBIAEoCzIULnBvcnRjdWxsaXMudjEuRXZlbnQiKgoXVXBsb2FkRGVjaXNpb25zUmVzcG9uc2USDwoHdGhyb3VnaBgBIAEoAyI7ChNSZXBvcnRTdGFydHNSZXF1ZXN0EiQKBnN0YXJ0cxgBIAMoCzIULnBvcnRjdWxsaXMudjEuU3RhcnQiuwEKBVN0YXJ0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNwb2QYAiABKAkSEQoJY29udGFpbmVyGAMgASgJEg0KBWltYWdlGAQgASgJEhAKCGltYWdlX2lkGAUgASgJEiAKBGFza3MYBiADKAsyEi5wb3J0Y3VsbGlzLnYxLkFzaxINCgVjb3VudBgHIAEoAxItCglsYXN0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhYKFFJlcG9ydFN0YXJ0c1Jlc3BvbnNlMp4FCgtTeW5jU2VydmljZRI/CgRKb2luEhoucG9ydGN1bGxpcy52MS5Kb2luUmVxdWVzdBobLnBvcnRjdWxsaXMudjEuSm9pblJlc3BvbnNlEkIKBVJlbmV3EhsucG9ydGN1bGxpcy52MS5SZW5ld1JlcXVlc3QaHC5wb3J0Y3VsbGlzLnYxLlJlbmV3UmVzcG9uc2USQQoEU3luYxIaLnBvcnRjdWxsaXMudjEuU3luY1JlcXVlc3QaGy5wb3J0Y3VsbGlzLnYxLlN5bmNSZXNwb25zZTABElQKC1JlcG9ydFN0YXRlEiEucG9ydGN1bGxpcy52MS5SZXBvcnRTdGF0ZVJlcXVlc3QaIi5wb3J0Y3VsbGlzLnYxLlJlcG9ydFN0YXRlUmVzcG9uc2USYAoPUmVwb3J0SW52ZW50b3J5EiUucG9ydGN1bGxpcy52MS5SZXBvcnRJbnZlbnRvcnlSZXF1ZXN0GiYucG9ydGN1bGxpcy52MS5SZXBvcnRJbnZlbnRvcnlSZXNwb25zZRJUCgtHZXRWZXJkaWN0cxIhLnBvcnRjdWxsaXMudjEuR2V0VmVyZGljdHNSZXF1ZXN0GiIucG9ydGN1bGxpcy52MS5HZXRWZXJkaWN0c1Jlc3BvbnNlEmAKD1VwbG9hZERlY2lzaW9ucxIlLnBvcnRjdWxsaXMudjEuVXBsb2FkRGVjaXNpb25zUmVxdWVzdBomLnBvcnRjdWxsaXMudjEuVXBsb2FkRGVjaXNpb25zUmVzcG9uc2USVwoMUmVwb3J0U3RhcnRzEiIucG9ydGN1bGxpcy52MS5SZXBvcnRTdGFydHNSZXF1ZXN0GiMucG9ydGN1bGxpcy52MS5SZXBvcnRTdGFydHNSZXNwb25zZUIrWilwb3J0Y3VsbGlzL2FwaS9wb3J0Y3VsbGlzL3YxO3BvcnRjdWxsaXN2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_portcullis_v1_events]);
 
 /**
  * @generated from message portcullis.v1.JoinRequest
@@ -194,6 +194,13 @@ export type SyncRequest = Message<"portcullis.v1.SyncRequest"> & {
    * @generated from field: string bundle_sha256 = 3;
    */
   bundleSha256: string;
+
+  /**
+   * Whether the node takes edits of the bundle that it holds instead of whole bundles.
+   *
+   * @generated from field: bool edits = 4;
+   */
+  edits: boolean;
 };
 
 /**
@@ -230,7 +237,21 @@ export type SyncResponse = Message<"portcullis.v1.SyncResponse"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * @generated from field: portcullis.v1.BundleEdit edit = 4;
+     */
+    value: BundleEdit;
+    case: "edit";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * With a bundle or an edit: the node calls ReportState within this time, at a moment that it chooses by chance, so
+   * that thousands do not call at once.
+   *
+   * @generated from field: google.protobuf.Duration report_within = 5;
+   */
+  reportWithin?: Duration | undefined;
 };
 
 /**
@@ -273,6 +294,61 @@ export const BundleSchema: GenMessage<Bundle> = /*@__PURE__*/
   messageDesc(file_portcullis_v1_sync, 7);
 
 /**
+ * BundleEdit makes the newest bundle of one that the node holds, whether in force or rejected. A node that cannot
+ * make it opens another stream and asks for the whole bundle, as one that holds none.
+ *
+ * @generated from message portcullis.v1.BundleEdit
+ */
+export type BundleEdit = Message<"portcullis.v1.BundleEdit"> & {
+  /**
+   * @generated from field: int64 number = 1;
+   */
+  number: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * SHA-256 of the documents that are edited and of those that come of it, in hexadecimal digits.
+   *
+   * @generated from field: string from_sha256 = 3;
+   */
+  fromSha256: string;
+
+  /**
+   * @generated from field: string sha256 = 4;
+   */
+  sha256: string;
+
+  /**
+   * The new documents are the old ones' first bytes, the text, and the old ones' last bytes, which may part within a
+   * character.
+   *
+   * @generated from field: int64 first = 5;
+   */
+  first: bigint;
+
+  /**
+   * @generated from field: bytes text = 6;
+   */
+  text: Uint8Array;
+
+  /**
+   * @generated from field: int64 last = 7;
+   */
+  last: bigint;
+};
+
+/**
+ * Describes the message portcullis.v1.BundleEdit.
+ * Use `create(BundleEditSchema)` to create a new message.
+ */
+export const BundleEditSchema: GenMessage<BundleEdit> = /*@__PURE__*/
+  messageDesc(file_portcullis_v1_sync, 8);
+
+/**
  * VerdictChanges names images that the node has and whose verdict changed.
  *
  * @generated from message portcullis.v1.VerdictChanges
@@ -294,7 +370,7 @@ export type VerdictChanges = Message<"portcullis.v1.VerdictChanges"> & {
  * Use `create(VerdictChangesSchema)` to create a new message.
  */
 export const VerdictChangesSchema: GenMessage<VerdictChanges> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 8);
+  messageDesc(file_portcullis_v1_sync, 9);
 
 /**
  * @generated from message portcullis.v1.Heartbeat
@@ -307,7 +383,7 @@ export type Heartbeat = Message<"portcullis.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 9);
+  messageDesc(file_portcullis_v1_sync, 10);
 
 /**
  * @generated from message portcullis.v1.ReportStateRequest
@@ -350,7 +426,7 @@ export type ReportStateRequest = Message<"portcullis.v1.ReportStateRequest"> & {
  * Use `create(ReportStateRequestSchema)` to create a new message.
  */
 export const ReportStateRequestSchema: GenMessage<ReportStateRequest> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 10);
+  messageDesc(file_portcullis_v1_sync, 11);
 
 /**
  * @generated from message portcullis.v1.ReportStateResponse
@@ -363,7 +439,7 @@ export type ReportStateResponse = Message<"portcullis.v1.ReportStateResponse"> &
  * Use `create(ReportStateResponseSchema)` to create a new message.
  */
 export const ReportStateResponseSchema: GenMessage<ReportStateResponse> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 11);
+  messageDesc(file_portcullis_v1_sync, 12);
 
 /**
  * @generated from message portcullis.v1.ReportInventoryRequest
@@ -392,7 +468,7 @@ export type ReportInventoryRequest = Message<"portcullis.v1.ReportInventoryReque
  * Use `create(ReportInventoryRequestSchema)` to create a new message.
  */
 export const ReportInventoryRequestSchema: GenMessage<ReportInventoryRequest> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 12);
+  messageDesc(file_portcullis_v1_sync, 13);
 
 /**
  * @generated from message portcullis.v1.PresentImage
@@ -419,7 +495,7 @@ export type PresentImage = Message<"portcullis.v1.PresentImage"> & {
  * Use `create(PresentImageSchema)` to create a new message.
  */
 export const PresentImageSchema: GenMessage<PresentImage> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 13);
+  messageDesc(file_portcullis_v1_sync, 14);
 
 /**
  * @generated from message portcullis.v1.ReportInventoryResponse
@@ -432,7 +508,7 @@ export type ReportInventoryResponse = Message<"portcullis.v1.ReportInventoryResp
  * Use `create(ReportInventoryResponseSchema)` to create a new message.
  */
 export const ReportInventoryResponseSchema: GenMessage<ReportInventoryResponse> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 14);
+  messageDesc(file_portcullis_v1_sync, 15);
 
 /**
  * @generated from message portcullis.v1.GetVerdictsRequest
@@ -451,7 +527,7 @@ export type GetVerdictsRequest = Message<"portcullis.v1.GetVerdictsRequest"> & {
  * Use `create(GetVerdictsRequestSchema)` to create a new message.
  */
 export const GetVerdictsRequestSchema: GenMessage<GetVerdictsRequest> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 15);
+  messageDesc(file_portcullis_v1_sync, 16);
 
 /**
  * @generated from message portcullis.v1.GetVerdictsResponse
@@ -470,7 +546,7 @@ export type GetVerdictsResponse = Message<"portcullis.v1.GetVerdictsResponse"> &
  * Use `create(GetVerdictsResponseSchema)` to create a new message.
  */
 export const GetVerdictsResponseSchema: GenMessage<GetVerdictsResponse> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 16);
+  messageDesc(file_portcullis_v1_sync, 17);
 
 /**
  * @generated from message portcullis.v1.ImageVerdict
@@ -501,7 +577,7 @@ export type ImageVerdict = Message<"portcullis.v1.ImageVerdict"> & {
  * Use `create(ImageVerdictSchema)` to create a new message.
  */
 export const ImageVerdictSchema: GenMessage<ImageVerdict> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 17);
+  messageDesc(file_portcullis_v1_sync, 18);
 
 /**
  * @generated from message portcullis.v1.UploadDecisionsRequest
@@ -540,7 +616,7 @@ export type UploadDecisionsRequest = Message<"portcullis.v1.UploadDecisionsReque
  * Use `create(UploadDecisionsRequestSchema)` to create a new message.
  */
 export const UploadDecisionsRequestSchema: GenMessage<UploadDecisionsRequest> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 18);
+  messageDesc(file_portcullis_v1_sync, 19);
 
 /**
  * FoldedDecision is decisions that are the same but for their time. The event's id, template, registry
@@ -560,7 +636,7 @@ export type FoldedDecision = Message<"portcullis.v1.FoldedDecision"> & {
  * Use `create(FoldedDecisionSchema)` to create a new message.
  */
 export const FoldedDecisionSchema: GenMessage<FoldedDecision> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 19);
+  messageDesc(file_portcullis_v1_sync, 20);
 
 /**
  * @generated from message portcullis.v1.UploadDecisionsResponse
@@ -580,7 +656,7 @@ export type UploadDecisionsResponse = Message<"portcullis.v1.UploadDecisionsResp
  * Use `create(UploadDecisionsResponseSchema)` to create a new message.
  */
 export const UploadDecisionsResponseSchema: GenMessage<UploadDecisionsResponse> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 20);
+  messageDesc(file_portcullis_v1_sync, 21);
 
 /**
  * @generated from message portcullis.v1.ReportStartsRequest
@@ -599,7 +675,7 @@ export type ReportStartsRequest = Message<"portcullis.v1.ReportStartsRequest"> &
  * Use `create(ReportStartsRequestSchema)` to create a new message.
  */
 export const ReportStartsRequestSchema: GenMessage<ReportStartsRequest> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 21);
+  messageDesc(file_portcullis_v1_sync, 22);
 
 /**
  * Start is starts that are the same for every policy. Pods of one workload differ in name only, so the
@@ -654,7 +730,7 @@ export type Start = Message<"portcullis.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 22);
+  messageDesc(file_portcullis_v1_sync, 23);
 
 /**
  * @generated from message portcullis.v1.ReportStartsResponse
@@ -667,7 +743,7 @@ export type ReportStartsResponse = Message<"portcullis.v1.ReportStartsResponse">
  * Use `create(ReportStartsResponseSchema)` to create a new message.
  */
 export const ReportStartsResponseSchema: GenMessage<ReportStartsResponse> = /*@__PURE__*/
-  messageDesc(file_portcullis_v1_sync, 23);
+  messageDesc(file_portcullis_v1_sync, 24);
 
 /**
  * SyncService is for nodes. Join is called with a join token; everything else with the client
