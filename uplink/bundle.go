@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,10 +21,15 @@ import (
 // maxRejection bounds the reason that central is told, in bytes.
 const maxRejection = 4 << 10
 
+// maxSpread bounds what central may ask a node to wait.
+const maxSpread = time.Minute
+
 // bundles remembers the bundle that could not be used: what is wrong may be a file of the node's own, and
 // be put right.
 type bundles struct {
 	changed chan struct{}
+
+	taking sync.Mutex // one bundle is put in force at a time, and not an older one after it
 
 	mu        sync.Mutex
 	applied   int64
@@ -53,23 +59,28 @@ func (b *bundles) rejection() (int64, string) {
 }
 
 // takeWhole is take for a bundle that came whole.
-func (u *Uplink) takeWhole(bundle *portcullisv1.Bundle) {
+func (u *Uplink) takeWhole(bundle *portcullisv1.Bundle) error {
 	u.bundles.mu.Lock()
 	u.bundles.whole = false
 	u.bundles.mu.Unlock()
-	u.take(bundle.GetNumber(), bundle.GetDocuments())
+	return u.take(bundle.GetNumber(), bundle.GetDocuments(), "")
 }
 
 // takeEdit is take for a bundle that came as an edit. On an error it is to be asked for whole.
 func (u *Uplink) takeEdit(edit *portcullisv1.BundleEdit) error {
 	documents, err := edited(u.base(edit.GetFromSha256()), edit)
+	if err == nil && edit.GetSha256() == "" {
+		err = ErrOtherDocuments
+	}
+	if err == nil {
+		err = u.take(edit.GetNumber(), documents, edit.GetSha256())
+	}
 	if err != nil {
 		u.bundles.mu.Lock()
 		u.bundles.whole = true
 		u.bundles.mu.Unlock()
-		return fmt.Errorf("central's bundle %d: %w; it is asked for whole", edit.GetNumber(), err)
+		return fmt.Errorf("edit of central's bundle: %w; it is asked for whole", err)
 	}
-	u.take(edit.GetNumber(), documents)
 	return nil
 }
 
@@ -78,23 +89,10 @@ func (u *Uplink) base(sum string) string {
 	u.bundles.mu.Lock()
 	rejected, documents := u.bundles.rejected, u.bundles.documents
 	u.bundles.mu.Unlock()
-	if rejected != 0 && sha256Of(documents) == sum {
+	if rejected != 0 && sum == sha256Of(documents) {
 		return documents
 	}
 	return u.options.Policies.Documents()
-}
-
-// edited makes the new documents of the old ones.
-func edited(old string, edit *portcullisv1.BundleEdit) (string, error) {
-	first, last := edit.GetFirst(), edit.GetLast()
-	if first < 0 || last < 0 || first > int64(len(old)) || last > int64(len(old))-first {
-		return "", errors.New("it is an edit of other documents than are here")
-	}
-	text := old[:first] + string(edit.GetText()) + old[int64(len(old))-last:]
-	if sha256Of(text) != edit.GetSha256() {
-		return "", errors.New("its edit does not make the documents that it says")
-	}
-	return text, nil
 }
 
 func sha256Of(text string) string {
@@ -102,32 +100,71 @@ func sha256Of(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// take puts a bundle in force, or remembers why not.
-func (u *Uplink) take(number int64, documents string) {
-	err := u.options.Policies.Apply(number, documents)
+// edited makes new documents of old ones. Whether the old ones are those that were meant, their checksum tells.
+func edited(old string, edit *portcullisv1.BundleEdit) (string, error) {
+	first, last := edit.GetFirst(), edit.GetLast()
+	if first < 0 || last < 0 || first > int64(len(old)) || last > int64(len(old))-first {
+		return "", ErrOtherDocuments
+	}
+	var text strings.Builder
+	text.Grow(int(first+last) + len(edit.GetText())) // documents may be large, and are copied once
+	text.WriteString(old[:first])
+	text.Write(edit.GetText())
+	text.WriteString(old[int64(len(old))-last:])
+	return text.String(), nil
+}
+
+// take puts a bundle in force, or remembers why not. It returns ErrOtherDocuments where they are not the right ones.
+func (u *Uplink) take(number int64, documents, sum string) error {
+	u.bundles.taking.Lock()
+	defer u.bundles.taking.Unlock()
+	return u.takeLocked(number, documents, sum)
+}
+
+// takeLocked is take for who holds taking.
+func (u *Uplink) takeLocked(number int64, documents, sum string) error {
+	err := u.options.Policies.Apply(number, documents, sum)
+	if errors.Is(err, ErrOtherDocuments) {
+		return err
+	}
 	b := &u.bundles
 	b.mu.Lock()
 	log := u.options.Log.WithField("bundle", number)
-	switch {
-	case err == nil:
+	if err == nil {
 		log.Info("central's bundle is in force")
 		b.applied, b.rejected, b.why, b.documents = number, 0, "", ""
-	case b.rejected != number || b.why != shortened(err.Error()):
-		log.WithError(err).Error("central's bundle cannot be used; what was in force stays")
+	} else {
+		if b.rejected != number || b.why != shortened(err.Error()) {
+			log.WithError(err).Error("central's bundle cannot be used; what was in force stays")
+		}
 		b.rejected, b.why, b.documents = number, shortened(err.Error()), documents
 	}
 	b.mu.Unlock()
 	wake(b.changed)
+	return nil
 }
 
-// reportAfter is how long a change is kept to itself.
-func (b *bundles) reportAfter(times Times) time.Duration {
+// reportAfter is how long a change is kept to itself after the last report. Central counts on it that a node calls once in
+// the time that it has named, however many bundles there were.
+func (b *bundles) reportAfter(times Times, sinceLast time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.within <= 0 {
 		return vary(times.Report)
 	}
-	return time.Duration(rand.Int64N(int64(min(b.within, times.State)))) //nolint:gosec // no secret
+	within := min(b.within, times.State)
+	return max(time.Duration(rand.Int64N(int64(within))), within-sinceLast) //nolint:gosec // no secret
+}
+
+// spread is a moment within the time in which central wants to hear of a bundle, by chance; at once where it has not said.
+// What can wait until then does, when thousands of nodes do it together.
+func (b *bundles) spread() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.within <= 0 {
+		return 0
+	}
+	return time.Duration(rand.Int64N(int64(min(b.within, maxSpread)))) //nolint:gosec // no secret
 }
 
 // reportWithin remembers what central has said of that.
@@ -139,11 +176,13 @@ func (b *bundles) reportWithin(within *durationpb.Duration) {
 
 // again tries a bundle that was rejected before once more.
 func (u *Uplink) again() {
+	u.bundles.taking.Lock()
+	defer u.bundles.taking.Unlock()
 	u.bundles.mu.Lock()
 	number, documents := u.bundles.rejected, u.bundles.documents
 	u.bundles.mu.Unlock()
 	if number != 0 {
-		u.take(number, documents)
+		_ = u.takeLocked(number, documents, "") // it fails only for a checksum
 	}
 }
 
@@ -178,9 +217,10 @@ func (u *Uplink) reportState(ctx context.Context, c portcullisv1connect.SyncServ
 
 // keepReportingState says how the node is whenever that changes and now and then.
 func (u *Uplink) keepReportingState(ctx context.Context, c portcullisv1connect.SyncServiceClient) error {
+	last := time.Now()
 	for {
 		wait(ctx, vary(u.options.Times.State), u.bundles.changed)
-		wait(ctx, u.bundles.reportAfter(u.options.Times), nil)
+		wait(ctx, u.bundles.reportAfter(u.options.Times, time.Since(last)), nil)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -192,6 +232,7 @@ func (u *Uplink) keepReportingState(ctx context.Context, c portcullisv1connect.S
 		case <-u.bundles.changed:
 		default:
 		}
+		last = time.Now()
 		err := u.insist(ctx, "ReportState", func(ctx context.Context) error { return u.reportState(ctx, c) })
 		if err != nil {
 			return err

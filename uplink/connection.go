@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -49,10 +50,34 @@ func connectWith(address string, config *tls.Config) *connection {
 		MaxResponseHeaderBytes: 64 << 10,
 		Protocols:              protocols,
 		// A connection that a firewall has forgotten would otherwise look alive until the heartbeats are missed.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+			MaxEncoderHeaderTableSize: 1, // central would keep a table of headers for each of its nodes
+		},
 	}
-	caller := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	caller := &http.Client{Transport: small{transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return &connection{transport, portcullisv1connect.NewSyncServiceClient(caller, address, connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage))}
+}
+
+// small sends requests in small frames. Central keeps for each of its nodes as much memory as the largest took.
+type small struct{ http.RoundTripper }
+
+func (s small) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return s.RoundTripper.RoundTrip(r)
+	}
+	in := r.Clone(r.Context())
+	in.Body = smallReads{r.Body}
+	return s.RoundTripper.RoundTrip(in)
+}
+
+// frame is the most that one frame holds, in bytes.
+const frame = 2 << 10
+
+type smallReads struct{ io.ReadCloser }
+
+func (r smallReads) Read(into []byte) (int, error) {
+	return r.ReadCloser.Read(into[:min(len(into), frame)])
 }
 
 func (c *connection) close() { c.transport.CloseIdleConnections() }

@@ -31,14 +31,19 @@ const (
 func (u *Uplink) keepInventory(ctx context.Context, c portcullisv1connect.SyncServiceClient) error {
 	told := map[string]*portcullisv1.PresentImage{}
 	complete := true
-	u.changes.wakeUp() // what was left of the last session
-	next := time.Now()
+	if u.changes.any() { // what was left of the last session
+		u.changes.wakeUp()
+	}
+	next := time.Now().Add(u.bundles.spread()) // after a restart of central all nodes are here at once
 	for {
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-u.changes.wake:
+			if complete { // verdicts are asked for by names that central was told
+				next = time.Now()
+			}
 		case <-u.seen:
 			wait(ctx, min(pullSettles, u.options.Times.Inventory), nil)
 			next = time.Now()

@@ -32,9 +32,13 @@ type Policies interface {
 	BundleSHA256() string
 	// Documents are that bundle's, as central sent them; empty when none of central's is in force.
 	Documents() string
-	// Apply puts a bundle in force together with the node's own policies, or changes nothing and says why.
-	Apply(number int64, documents string) error
+	// Apply puts a bundle in force together with the node's own policies, or changes nothing and says why. Where sha256
+	// is not empty and not the documents', it returns ErrOtherDocuments.
+	Apply(number int64, documents, sha256 string) error
 }
+
+// ErrOtherDocuments says that the documents of a bundle are not those that central means.
+var ErrOtherDocuments = errors.New("they are not the documents that central means")
 
 // Images is the container runtime, as far as central wants to know.
 type Images interface {
@@ -209,7 +213,11 @@ func (u *Uplink) Run(ctx context.Context) {
 			log.Warn("central cannot be reached; what is in force stays")
 		}
 		told[address] = err.Error()
-		wait(ctx, turn.next(lasted), nil)
+		pause := turn.next(lasted)
+		if wasConnected { // and so were the others, which central cannot all take back at once
+			pause = max(pause, 2*u.bundles.spread())
+		}
+		wait(ctx, pause, nil)
 	}
 }
 
@@ -288,7 +296,9 @@ func (u *Uplink) receive(stream *connect.ServerStreamForClient[portcullisv1.Sync
 		switch change := stream.Msg().GetChange().(type) {
 		case *portcullisv1.SyncResponse_Bundle:
 			u.bundles.reportWithin(stream.Msg().GetReportWithin())
-			u.takeWhole(change.Bundle)
+			if err := u.takeWhole(change.Bundle); err != nil {
+				return err
+			}
 		case *portcullisv1.SyncResponse_Edit:
 			u.bundles.reportWithin(stream.Msg().GetReportWithin())
 			if err := u.takeEdit(change.Edit); err != nil {
@@ -321,6 +331,6 @@ func (u *Uplink) insist(ctx context.Context, what string, call func(context.Cont
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		u.options.Log.WithError(err).WithField("call", what).Warn("central could not take a call; it is repeated")
-		wait(ctx, retry.next(), nil)
+		wait(ctx, max(retry.next(), u.bundles.spread()), nil)
 	}
 }

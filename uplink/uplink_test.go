@@ -61,7 +61,10 @@ func (p *policies) Documents() string {
 	return p.text
 }
 
-func (p *policies) Apply(number int64, documents string) error {
+func (p *policies) Apply(number int64, documents, sum string) error {
+	if sum != "" && sum != uplinktest.SHA256(documents) {
+		return uplink.ErrOtherDocuments
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tries++
@@ -70,6 +73,12 @@ func (p *policies) Apply(number int64, documents string) error {
 	}
 	p.number, p.text = number, documents
 	return nil
+}
+
+func (p *policies) tried() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tries
 }
 
 func (p *policies) set(change func(p *policies)) {
@@ -198,7 +207,8 @@ func TestANodeReportsItsStateAndTakesEveryBundle(t *testing.T) {
 
 func TestABundleComesAsAnEditOfTheOneInForceOrRejected(t *testing.T) {
 	n := connected(t)
-	for number, documents := range map[int64]string{1: "a policy", 2: "a policy\nand one more", 3: "bad", 4: "bad luck", 5: ""} {
+	for i, documents := range []string{"a policy", "a policy\nand one more", "bad", "bad luck", "good luck", ""} {
+		number := int64(i + 1)
 		n.central.SetBundle(number, documents)
 		eventually(t, func() bool {
 			s := n.central.State()
@@ -208,7 +218,7 @@ func TestABundleComesAsAnEditOfTheOneInForceOrRejected(t *testing.T) {
 			require.Equal(t, documents, n.policies.Documents())
 		}
 	}
-	require.Equal(t, 4, n.central.Edits(), "all but the first")
+	require.Equal(t, 5, n.central.Edits(), "all but the first")
 	require.Equal(t, 1, n.central.Calls("Sync"))
 }
 
@@ -216,7 +226,8 @@ func TestAnEditThatCannotBeMadeIsAskedForWhole(t *testing.T) {
 	for name, spoil := range map[string]func(*portcullisv1.BundleEdit){
 		"of more than there is": func(e *portcullisv1.BundleEdit) { e.First = 1 << 40 },
 		"of less than nothing":  func(e *portcullisv1.BundleEdit) { e.Last = -1 },
-		"that overlaps":         func(e *portcullisv1.BundleEdit) { e.Last = 1 },
+		"that overlaps":         func(e *portcullisv1.BundleEdit) { e.Last = 4 },
+		"without a checksum":    func(e *portcullisv1.BundleEdit) { e.Sha256 = "" },
 		"of something else":     func(e *portcullisv1.BundleEdit) { e.Text = []byte("else") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -257,6 +268,19 @@ func TestABundleIsTriedAgainWhenTheNodesOwnMistakeIsRepaired(t *testing.T) {
 	eventually(t, func() bool { return n.central.State().GetRejectedBundle() == 1 })
 	n.policies.set(func(p *policies) { p.broken = false })
 	eventually(t, func() bool { return n.central.State().GetBundle() == 1 })
+}
+
+func TestOfTwoRejectedBundlesUnderOneNumberTheLastIsTriedAgain(t *testing.T) {
+	n := connected(t)
+	n.policies.set(func(p *policies) { p.broken = true })
+	n.central.SetBundle(1, "good")
+	eventually(t, func() bool { return n.central.State().GetRejectedBundle() == 1 })
+	tries := n.policies.tried()
+	n.central.SetBundle(1, "good, from a backup")
+	eventually(t, func() bool { return n.policies.tried() > tries+5 }) // it has come, and was tried again, too
+	n.policies.set(func(p *policies) { p.broken = false })
+	eventually(t, func() bool { return n.central.State().GetBundle() == 1 })
+	require.Equal(t, "good, from a backup", n.policies.Documents())
 }
 
 func TestABundleThatSomebodyChangedOnTheNodeIsSentAgain(t *testing.T) {

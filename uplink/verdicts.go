@@ -44,6 +44,13 @@ func (c *changes) add(told *portcullisv1.VerdictChanges) {
 	wake(c.wake)
 }
 
+// any says whether there is something to be fetched.
+func (c *changes) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ids) > 0
+}
+
 func (c *changes) wakeUp() { wake(c.wake) }
 
 // take returns what is to be fetched; what is added from then on is for the next time.

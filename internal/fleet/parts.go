@@ -16,6 +16,7 @@ import (
 	"portcullis/event"
 	"portcullis/policy"
 	"portcullis/scanner-client/verdict"
+	"portcullis/uplink"
 )
 
 // Arrivals are when bundles were put in force.
@@ -89,8 +90,11 @@ func (p *policies) Documents() string {
 	return p.held.documents
 }
 
-func (p *policies) Apply(number int64, documents string) error {
+func (p *policies) Apply(number int64, documents, sum string) error {
 	held := p.arrivals.add(number, documents)
+	if documents != held.documents || sum != "" && sum != held.sum {
+		return uplink.ErrOtherDocuments
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.number, p.held = number, held

@@ -285,7 +285,11 @@ func digest(data []byte, exists bool) string {
 }
 
 // Apply compiles the bundle together with the node's own policies and only then replaces the file.
-func (p *centralPolicies) Apply(number int64, documents string) error {
+func (p *centralPolicies) Apply(number int64, documents, sum string) error {
+	is := digest([]byte(documents), true)
+	if sum != "" && sum != is {
+		return uplink.ErrOtherDocuments
+	}
 	var data []byte
 	if strings.TrimSpace(documents) != "" {
 		data = fmt.Appendf(nil, "%s%d of central. Written by portcullisd: changes are overwritten.\n%s", fileHeading, number, documents)
@@ -296,7 +300,7 @@ func (p *centralPolicies) Apply(number int64, documents string) error {
 	if err := p.bundles.replace(p.file, data); err != nil {
 		return err
 	}
-	state, err := json.Marshal(appliedBundle{Number: number, SHA256: digest(data, data != nil), Documents: digest([]byte(documents), true)})
+	state, err := json.Marshal(appliedBundle{Number: number, SHA256: digest(data, data != nil), Documents: is})
 	if err != nil {
 		return err
 	}

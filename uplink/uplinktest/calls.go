@@ -88,8 +88,13 @@ func (c *Central) edit(held string, newest *portcullisv1.Bundle) *portcullisv1.B
 	for first < min(len(held), len(text)) && held[first] == text[first] {
 		first++
 	}
+	last := 0
+	if end := min(len(held), len(text)) - first; end > 0 && held[len(held)-1] == text[len(text)-1] {
+		last = 1 // enough for a test
+	}
 	edit := &portcullisv1.BundleEdit{
-		Number: newest.GetNumber(), FromSha256: SHA256(held), Sha256: SHA256(text), First: int64(first), Text: []byte(text[first:]),
+		Number: newest.GetNumber(), FromSha256: SHA256(held), Sha256: SHA256(text),
+		First: int64(first), Text: []byte(text[first : len(text)-last]), Last: int64(last),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
