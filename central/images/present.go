@@ -19,26 +19,34 @@ const maxOfNode = 5_000
 // addedAtATime bounds one transaction, so that others need not wait for long.
 const addedAtATime = 250
 
-// Present takes in which images a node has.
+// Present takes in which images a node has. Of what is known already, as when thousands of nodes come back to a central
+// that was started anew, nothing is written.
 func (s *Service) Present(ctx context.Context, nodeID string, request *portcullisv1.ReportInventoryRequest) error {
 	now := s.options.Now()
-	err := s.store.Tx(ctx, func(tx *store.Tx) error {
+	news := false
+	err := s.store.Read(ctx, func(tx *store.Tx) error {
 		_, present, err := inventory(ctx, tx, nodeID, now)
-		if err != nil {
-			return err
-		}
-		return s.remove(ctx, tx, nodeID, gone(present, request), now)
+		news = len(gone(present, request)) > 0 || slices.ContainsFunc(request.GetAdded(), func(image *portcullisv1.PresentImage) bool {
+			return present[image.GetId()] != nameImage(image).hash
+		})
+		return err
 	})
-	if err != nil {
+	if err != nil || !news {
 		return err
 	}
-	for part := range slices.Chunk(request.GetAdded(), addedAtATime) {
+	parts := slices.Collect(slices.Chunk(request.GetAdded(), addedAtATime))
+	for i := range max(1, len(parts)) {
 		err := s.store.Tx(ctx, func(tx *store.Tx) error {
 			node, present, err := inventory(ctx, tx, nodeID, now)
 			if err != nil {
 				return err
 			}
-			return s.add(ctx, tx, &node, present, part, now)
+			if i == 0 {
+				if err := s.remove(ctx, tx, nodeID, gone(present, request), now); err != nil || len(parts) == 0 {
+					return err
+				}
+			}
+			return s.add(ctx, tx, &node, present, parts[i], now)
 		})
 		if err != nil {
 			return err

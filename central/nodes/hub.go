@@ -76,15 +76,15 @@ func (h *hub) nodes() []string {
 	return slices.Collect(maps.Keys(h.streams))
 }
 
-// reported is how many nodes should say in a second that a bundle is in force: what one replica takes without being slow
-// to others.
-const reported = 1000
+// reported is how many nodes of a replica should say in a second that a bundle is in force: what it takes without being
+// slow to others.
+const reported = 500
 
 // reportWithin is in which time the nodes of this replica should say that a bundle is in force.
 func (h *hub) reportWithin() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return time.Duration(len(h.streams)) * time.Second / reported
+	return time.Duration(max(1, len(h.streams))) * time.Second / reported
 }
 
 func (h *hub) wakeAll() {
@@ -202,12 +202,12 @@ func (s *Sync) loadBundle(ctx context.Context) error {
 		return err
 	}
 	before := s.hub.bundle.Load()
+	if before != nil && before.held == heldOf(bundle) {
+		return nil
+	}
 	newest, err := newOutgoing(bundle, before, s.hub.reportWithin())
 	if err != nil {
 		return err
-	}
-	if before != nil && before.held == newest.held {
-		return nil
 	}
 	s.hub.bundle.Store(newest)
 	s.hub.wakeAll()

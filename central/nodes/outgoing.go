@@ -13,9 +13,14 @@ import (
 	portcullisv1 "portcullis/api/portcullis/v1"
 )
 
-// maxEdits is from how many bundles before it the newest can be told as an edit. A node that is further behind gets
-// it whole.
-const maxEdits = 8
+const (
+	// maxEdits is from how many bundles before it the newest can be told as an edit. A node that is further behind gets
+	// it whole.
+	maxEdits = 8
+	// maxKept bounds the documents that are kept for that, in bytes: a bundle has up to 12 MiB of them. Edits, of half a
+	// bundle at most, are kept besides.
+	maxKept = 32 << 20
+)
 
 // outgoing is the newest bundle as it is sent: whole, and as edits of those before it. Most changes are of one policy
 // among hundreds, and what they cost a fleet should be that policy, not the hundreds.
@@ -35,6 +40,11 @@ type held struct {
 	sha256 string // of its documents
 }
 
+func heldOf(b *portcullisv1.Bundle) held {
+	sum := sha256.Sum256([]byte(b.GetDocuments()))
+	return held{b.GetNumber(), hex.EncodeToString(sum[:])}
+}
+
 // parcel is a message that many streams send. It is compressed once, not for each node.
 type parcel struct {
 	message        *portcullisv1.SyncResponse
@@ -43,18 +53,14 @@ type parcel struct {
 
 // newOutgoing prepares a bundle; before it there was another, or nil.
 func newOutgoing(b *portcullisv1.Bundle, before *outgoing, reportWithin time.Duration) (*outgoing, error) {
-	sum := sha256.Sum256([]byte(b.GetDocuments()))
-	o := &outgoing{held: held{b.GetNumber(), hex.EncodeToString(sum[:])}, documents: b.GetDocuments(), edits: map[held]parcel{}}
+	o := &outgoing{held: heldOf(b), documents: b.GetDocuments(), edits: map[held]parcel{}}
 	within := durationpb.New(reportWithin)
 	var err error
 	o.whole, err = newParcel(&portcullisv1.SyncResponse{Change: &portcullisv1.SyncResponse_Bundle{Bundle: b}, ReportWithin: within})
 	if err != nil {
 		return nil, fmt.Errorf("bundle %d: %w", b.GetNumber(), err)
 	}
-	if before != nil {
-		o.before = append([]*outgoing{{held: before.held, documents: before.documents}}, before.before...)
-		o.before = o.before[:min(len(o.before), maxEdits)]
-	}
+	o.before = before.kept()
 	for _, old := range o.before {
 		edit := editOf(old, o)
 		if len(edit.GetText()) > len(o.documents)/2 {
@@ -67,6 +73,21 @@ func newOutgoing(b *portcullisv1.Bundle, before *outgoing, reportWithin time.Dur
 		}
 	}
 	return o, nil
+}
+
+// kept is the bundle and those before it, as far as the next can be told as an edit of them.
+func (o *outgoing) kept() (all []*outgoing) {
+	if o == nil {
+		return nil
+	}
+	size := 0
+	for _, old := range append([]*outgoing{{held: o.held, documents: o.documents}}, o.before...) {
+		if size += len(old.documents); len(all) == maxEdits || size > maxKept {
+			break
+		}
+		all = append(all, old)
+	}
+	return all
 }
 
 func newParcel(message *portcullisv1.SyncResponse) (p parcel, err error) {

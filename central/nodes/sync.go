@@ -66,9 +66,9 @@ func NewSync(s *store.Store, pki Authority, bundles Bundles, images Images, deci
 		news:   news{pending: map[string]*store.NodeNews{}, told: map[string]store.NodeStatus{}, urgent: make(chan struct{}, 1)},
 		starts: starts{folds: map[string]*store.Start{}},
 		turns: map[string]*turns{
-			api.SyncServiceUploadDecisionsProcedure: newTurns(maxUploads),
-			api.SyncServiceReportInventoryProcedure: newTurns(maxInventories),
-			api.SyncServiceGetVerdictsProcedure:     newTurns(maxInventories),
+			api.SyncServiceUploadDecisionsProcedure: newTurns(maxUploads, uploadsWait, oneByOne),
+			api.SyncServiceReportInventoryProcedure: newTurns(maxInventories, inventoryWait, oneByOne),
+			api.SyncServiceGetVerdictsProcedure:     newTurns(maxInventories, inventoryWait, lookups),
 		},
 	}
 }

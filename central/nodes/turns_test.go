@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"portcullis/central/access"
 )
 
 // called calls turns as a node does, with work that takes so long, and returns when it was let in, or what it was
@@ -28,7 +30,7 @@ func called(ctx context.Context, turns *turns, work time.Duration) (letIn bool, 
 
 func TestCallsAreLetInOneAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns, began := newTurns(1), time.Now()
+		turns, began := newTurns(1, 10, 10), time.Now()
 		var calls sync.WaitGroup
 		for i := range 3 {
 			calls.Go(func() {
@@ -44,7 +46,7 @@ func TestCallsAreLetInOneAfterAnother(t *testing.T) {
 
 func TestACallDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(1)
+		turns := newTurns(1, 10, 10)
 		var first sync.WaitGroup
 		defer first.Wait()
 		first.Go(func() { called(t.Context(), turns, time.Hour) })
@@ -58,5 +60,43 @@ func TestACallDoesNotWaitForEver(t *testing.T) {
 		letIn, _, answer = called(gone, turns, 0)
 		require.False(t, letIn)
 		require.Empty(t, answer.Header())
+	})
+}
+
+func TestThoseThatAreTooManyDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(1, 10, 10)
+		enough, leave := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		for range 10 {
+			calls.Go(func() { called(enough, turns, time.Second) })
+		}
+		synctest.Wait()
+		began := time.Now()
+		letIn, _, answer := called(t.Context(), turns, 0)
+		require.False(t, letIn)
+		require.Equal(t, "14", answer.Header().Get("Grpc-Status"), "UNAVAILABLE, which is tried again")
+		require.Zero(t, time.Since(began))
+		leave()
+		calls.Wait()
+		letIn, _, _ = called(t.Context(), turns, 0)
+		require.True(t, letIn, "there is room again")
+	})
+}
+
+func TestARogueNodeDoesNotTakeThePlacesOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(1, 10, 2)
+		rogue, leave := context.WithCancel(access.With(t.Context(), access.Principal{Kind: access.Node, Name: "rogue"}))
+		var calls sync.WaitGroup
+		for range 20 {
+			calls.Go(func() { called(rogue, turns, time.Second) })
+		}
+		synctest.Wait()
+		letIn, _, _ := called(access.With(t.Context(), access.Principal{Kind: access.Node, Name: "honest"}), turns, 0)
+		require.True(t, letIn)
+		leave()
+		calls.Wait()
+		require.Empty(t, turns.ofNode)
 	})
 }

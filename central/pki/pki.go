@@ -181,9 +181,11 @@ func (p *PKI) TLSConfig() *tls.Config {
 		NextProtos: []string{"h2", "http/1.1"},
 		// Small records make a page's first bytes come sooner, and a bundle for 10,000 nodes many more writes.
 		DynamicRecordSizingDisabled: true,
-		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.server.certificate() },
-		ClientAuth:                  tls.RequestClientCert,
-		ClientCAs:                   p.pool,
+		// Nodes keep no sessions, and people's browsers hardly notice: tickets would be made for each connection in vain.
+		SessionTicketsDisabled: true,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.server.certificate() },
+		ClientAuth:             tls.RequestClientCert,
+		ClientCAs:              p.pool,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
 				return nil

@@ -25,8 +25,10 @@ func (a *App) newServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:      100,
-			MaxDecoderHeaderTableSize: 512,              // of each connection, of which there are thousands
+			MaxConcurrentStreams: 100,
+			// The table of headers would be kept for each of thousands of connections that say little: none fits. Callers
+			// may fill theirs before they hear of a limit, so there is none; nodes keep it empty.
+			MaxEncoderHeaderTableSize: 1,
 			SendPingTimeout:           30 * time.Second, // finds nodes that vanished
 			PingTimeout:               15 * time.Second,
 			WriteByteTimeout:          30 * time.Second,
