@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +27,8 @@ import (
 //
 //	make bench-central
 func BenchmarkCentral(b *testing.B) {
+	// The nodes' garbage is collected on the processors that central has, which real nodes' is not.
+	defer debug.SetGCPercent(debug.SetGCPercent(300))
 	for name, database := range map[string]func(testing.TB) string{"SQLite": storetest.SQLite, "PostgreSQL": storetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -109,15 +113,16 @@ const patience = 20 * time.Minute
 
 func (l *load) until(reached func(l *load, c fleet.Count) bool) {
 	l.Helper()
+	l.await(func() bool { return reached(l, l.fleet.Count()) })
+}
+
+func (l *load) await(reached func() bool) {
+	l.Helper()
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		c := l.fleet.Count()
-		if reached(l, c) {
-			return
-		}
-		require.Less(l, time.Now(), deadline, "%+v", c)
+	for !reached() {
+		require.Less(l, time.Now(), deadline, "%+v", l.fleet.Count())
 		<-tick.C
 	}
 }
@@ -144,10 +149,11 @@ func (l *load) changes() {
 	before := l.central.processor()
 	changes := setting(l.B, "PORTCULLIS_BENCH_CHANGES", 10)
 	for i := range changes {
+		runtime.GC() // of the nodes, not while the change is on its way
 		next := l.fleet.Arrivals.Newest() + 1
 		began := time.Now()
 		l.central.change(i%2 == 1)
-		l.until(func(*load, fleet.Count) bool { return len(l.fleet.Arrivals.Of(next)) >= l.nodes })
+		l.await(func() bool { return len(l.fleet.Arrivals.Of(next)) >= l.nodes })
 		for _, at := range l.fleet.Arrivals.Of(next) {
 			all = append(all, at.Sub(began))
 		}
