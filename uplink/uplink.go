@@ -214,7 +214,8 @@ func (u *Uplink) Run(ctx context.Context) {
 		}
 		told[address] = err.Error()
 		pause := turn.next(lasted)
-		if wasConnected { // and so were the others, which central cannot all take back at once
+		own := errors.Is(err, errStale) || errors.Is(err, ErrOtherDocuments)
+		if wasConnected && !own { // the others are lost, too, and central cannot take them all back at once
 			pause = max(pause, 2*u.bundles.spread())
 		}
 		wait(ctx, pause, nil)
