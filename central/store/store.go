@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/semaphore"
 )
 
 // Options is what a store needs to be opened.
@@ -36,12 +37,14 @@ type Store struct {
 	log     logrus.FieldLogger
 	close   func() error
 	fullAt  atomic.Int64 // when the database had no space for a change, in seconds
+
+	changing *semaphore.Weighted // what Tx runs, see enter
 }
 
 // Open opens the database at options.URL and brings its schema up to date. The error is ErrUnavailable
 // when the database cannot be reached, which may be over later.
 func Open(ctx context.Context, options Options) (*Store, error) {
-	s := &Store{log: options.Log, changes: newChanges()}
+	s := &Store{log: options.Log, changes: newChanges(), changing: semaphore.NewWeighted(connections)}
 	var err error
 	switch scheme, rest, _ := strings.Cut(options.URL, ":"); scheme {
 	case "sqlite":
@@ -95,7 +98,24 @@ const timeout = 30 * time.Second
 // Tx runs do in a transaction that changes things: all of it or nothing, as if no other ran at the same
 // time. Where the database asks for it, do is run again, so it must not change anything else.
 func (s *Store) Tx(ctx context.Context, do func(*Tx) error) error {
-	return s.run(ctx, s.write, s.dialect.writing(), do)
+	return s.repeat(ctx, func(ctx context.Context, attempt int) error {
+		leave, err := s.enter(ctx, attempt > 1)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return s.try(ctx, s.write, s.dialect.writing(), do)
+	})
+}
+
+// enter lets in several changes at a time, or one alone: of many that change the same row, such as a join token that
+// hundreds of nodes use, all but one fail at each attempt, and some would at all.
+func (s *Store) enter(ctx context.Context, alone bool) (leave func(), err error) {
+	weight := int64(1)
+	if alone {
+		weight = connections
+	}
+	return func() { s.changing.Release(weight) }, s.changing.Acquire(ctx, weight)
 }
 
 // Read runs do in a transaction that sees one moment of the database and changes nothing.
@@ -103,16 +123,21 @@ func (s *Store) Read(ctx context.Context, do func(*Tx) error) error {
 	return s.run(ctx, s.read, s.dialect.reading(), do)
 }
 
+func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, do func(*Tx) error) error {
+	return s.repeat(ctx, func(ctx context.Context, _ int) error { return s.try(ctx, db, options, do) })
+}
+
 const attempts = 12
 
-func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, do func(*Tx) error) error {
+// repeat tries until it is no conflict that a transaction fails of.
+func (s *Store) repeat(ctx context.Context, try func(ctx context.Context, attempt int) error) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
 	for attempt := 1; ; attempt++ {
-		err := s.try(ctx, db, options, do)
+		err := try(ctx, attempt)
 		if err == nil || !isConflict(err) || attempt == attempts || !pause(ctx, attempt) {
 			if err = translate(err); errors.Is(err, ErrFull) {
 				s.fullAt.Store(time.Now().Unix())

@@ -85,18 +85,27 @@ func take(t *testing.T, heard *store.Subscription) (payloads []string, lost bool
 func TestConcurrentChangesAreNotLost(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		addUser(t, s, "counter")
+		const callers, times = 100, 2
 		var all sync.WaitGroup
-		failed := make(chan error, 40)
-		for range 4 {
+		failed := make(chan error, callers*times)
+		for range callers {
 			all.Go(func() {
-				for range 10 {
+				for range times {
 					failed <- s.Tx(ctx, func(tx *store.Tx) error {
 						u, err := tx.User(ctx, "counter")
 						if err != nil {
 							return err
 						}
 						u.PasswordHash += "x"
-						return tx.UpdateUser(ctx, u)
+						if err := tx.UpdateUser(ctx, u); err != nil {
+							return err
+						}
+						for range 10 { // others come meanwhile
+							if _, err := tx.Users(ctx); err != nil {
+								return err
+							}
+						}
+						return nil
 					})
 				}
 			})
@@ -108,7 +117,7 @@ func TestConcurrentChangesAreNotLost(t *testing.T) {
 		}
 		require.NoError(t, s.Read(ctx, func(tx *store.Tx) error {
 			u, err := tx.User(ctx, "counter")
-			require.Len(t, u.PasswordHash, 40)
+			require.Len(t, u.PasswordHash, callers*times)
 			return err
 		}))
 	})
