@@ -2,8 +2,12 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
 // backoff spreads retries: a wait is random below a bound that doubles with each failure, so that nodes which
@@ -18,6 +22,32 @@ func (b *backoff) next() time.Duration {
 }
 
 func (b *backoff) reset() { b.bound = 0 }
+
+// maxAgain bounds how long central may send a node away for.
+const maxAgain = 5 * time.Minute
+
+// sentAway is how long central wants a node to wait before it calls again (google.rpc.RetryInfo); 0 if it has not said.
+func sentAway(err error) time.Duration {
+	var told *connect.Error
+	if !errors.As(err, &told) {
+		return 0
+	}
+	for _, detail := range told.Details() {
+		value, err := detail.Value()
+		if info, is := value.(*errdetails.RetryInfo); err == nil && is {
+			return min(max(0, info.GetRetryDelay().AsDuration()), maxAgain)
+		}
+	}
+	return 0
+}
+
+// repeatAfter is how long to wait before a call that failed is repeated: as central says, or a time by chance.
+func (u *Uplink) repeatAfter(err error, retry *backoff) time.Duration {
+	if wait := sentAway(err); wait > 0 {
+		return wait
+	}
+	return max(retry.next(), u.bundles.spread())
+}
 
 // turn is which of several addresses is tried next, and when: each once soon after the other, and then, when
 // all have failed, later and later.

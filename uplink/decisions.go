@@ -51,7 +51,7 @@ func (u *Uplink) upload(ctx context.Context, c portcullisv1connect.SyncServiceCl
 			most = max(1, most/2)
 		}
 		u.options.Log.WithError(err).Warn("decisions could not be delivered; they stay in the spool")
-		wait(ctx, max(retry.next(), u.bundles.spread()), nil)
+		wait(ctx, u.repeatAfter(err, &retry), nil)
 	}
 	return nil
 }

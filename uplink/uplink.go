@@ -332,6 +332,6 @@ func (u *Uplink) insist(ctx context.Context, what string, call func(context.Cont
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		u.options.Log.WithError(err).WithField("call", what).Warn("central could not take a call; it is repeated")
-		wait(ctx, max(retry.next(), u.bundles.spread()), nil)
+		wait(ctx, u.repeatAfter(err, &retry), nil)
 	}
 }

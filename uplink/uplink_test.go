@@ -17,8 +17,11 @@ import (
 	"connectrpc.com/connect"
 	"github.com/sirupsen/logrus"
 	"github.com/sirupsen/logrus/hooks/test"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/event"
@@ -38,6 +41,8 @@ type policies struct {
 	text   string
 	tries  int
 	broken bool // a local file is wrong
+	// entered, where there is one, is told that a bundle is about to be put in force, which waits for proceed.
+	entered, proceed chan struct{}
 }
 
 func (p *policies) Bundle() int64 {
@@ -64,6 +69,14 @@ func (p *policies) Documents() string {
 func (p *policies) Apply(number int64, documents, sum string) error {
 	if sum != "" && sum != uplinktest.SHA256(documents) {
 		return uplink.ErrOtherDocuments
+	}
+	p.mu.Lock()
+	entered, proceed := p.entered, p.proceed
+	p.entered = nil
+	p.mu.Unlock()
+	if entered != nil {
+		close(entered)
+		<-proceed
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,6 +281,22 @@ func TestABundleIsTriedAgainWhenTheNodesOwnMistakeIsRepaired(t *testing.T) {
 	eventually(t, func() bool { return n.central.State().GetRejectedBundle() == 1 })
 	n.policies.set(func(p *policies) { p.broken = false })
 	eventually(t, func() bool { return n.central.State().GetBundle() == 1 })
+}
+
+func TestABundleThatIsTriedAgainDoesNotReplaceANewerOne(t *testing.T) {
+	n := connected(t)
+	n.policies.set(func(p *policies) { p.broken = true })
+	n.central.SetBundle(1, "good")
+	eventually(t, func() bool { return n.central.State().GetRejectedBundle() == 1 })
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	n.policies.set(func(p *policies) { p.broken, p.entered, p.proceed = false, entered, proceed })
+	<-entered
+	tries := n.policies.tried()
+	n.central.SetBundle(2, "good, too")
+	assert.Never(t, func() bool { return n.policies.tried() > tries }, 100*time.Millisecond, time.Millisecond, "the newer one waits for the older one")
+	close(proceed)
+	eventually(t, func() bool { return n.central.State().GetBundle() == 2 })
+	require.Equal(t, "good, too", n.policies.Documents())
 }
 
 func TestOfTwoRejectedBundlesUnderOneNumberTheLastIsTriedAgain(t *testing.T) {
@@ -600,6 +629,27 @@ func TestCentralComesBackAfterAnyFault(t *testing.T) {
 			eventually(t, func() bool { return n.central.Count() == 4 })
 		})
 	}
+}
+
+func TestANodeThatIsSentAwayComesAgainWhenCentralHasSaid(t *testing.T) {
+	n := newNode(t, uplinktest.New(t))
+	n.images.set(image("a"))
+	n.central.SetFault(func(_ context.Context, method string) error {
+		if calls := n.central.Calls(method); calls > 1 || method != "ReportInventory" && method != "UploadDecisions" {
+			return nil
+		}
+		busy := connect.NewError(connect.CodeUnavailable, errors.New("busy"))
+		detail, err := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(20 * time.Millisecond)})
+		assert.NoError(t, err)
+		busy.AddDetail(detail)
+		return busy
+	})
+	n.decide(1)
+	times := quick
+	times.RetryMin, times.RetryMax = 24*time.Hour, 24*time.Hour
+	n.run(t, times)
+	eventually(t, func() bool { return n.central.Count() == 1 && len(n.central.Inventory()) == 1 })
+	require.Equal(t, 2, n.central.Calls("ReportInventory"))
 }
 
 func TestACentralThatHangsIsGivenUp(t *testing.T) {

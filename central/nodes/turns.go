@@ -2,11 +2,14 @@ package nodes
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"portcullis/central/access"
 )
@@ -37,29 +40,37 @@ type turns struct {
 	mu      sync.Mutex
 	callers int
 	ofNode  map[string]int
+	pace    pace
 }
 
 // newTurns lets in most calls at a time; those that are let in or wait are times as many, and each node's no more than
 // each.
 func newTurns(most, times, each int) *turns {
-	return &turns{slots: make(chan struct{}, most), most: most * times, each: each, errors: connect.NewErrorWriter(), ofNode: map[string]int{}}
+	return &turns{
+		slots: make(chan struct{}, most), most: most * times, each: each, errors: connect.NewErrorWriter(), ofNode: map[string]int{},
+		pace: pace{interval: firstInterval},
+	}
 }
 
 // come lets a node's call wait, if there are not too many.
-func (t *turns) come(node string) bool {
+func (t *turns) come(node string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.callers == t.most || t.ofNode[node] == t.each {
-		return false
+	switch {
+	case t.ofNode[node] == t.each:
+		return errOften
+	case t.callers == t.most:
+		return t.busy()
 	}
 	t.callers++
 	t.ofNode[node]++
-	return true
+	return nil
 }
 
 func (t *turns) leave(node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.pace.left(time.Now(), t.callers > cap(t.slots))
 	t.callers--
 	if t.ofNode[node]--; t.ofNode[node] == 0 {
 		delete(t.ofNode, node)
@@ -77,12 +88,22 @@ func (s *Sync) InTurn(next http.Handler) http.Handler {
 	})
 }
 
-var errBusy = connect.NewError(connect.CodeUnavailable, errors.New("central is busy with other nodes; try again later"))
+var errOften = connect.NewError(connect.CodeUnavailable, errors.New("this node has too many calls of this kind under way; try again when they have ended"))
+
+// busy says when to come again.
+func (t *turns) busy() error {
+	err := connect.NewError(connect.CodeUnavailable, errors.New("central is busy with other nodes; try again later"))
+	again := t.pace.again(time.Now(), t.callers)
+	if detail, failed := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(again)}); failed == nil {
+		err.AddDetail(detail)
+	}
+	return err
+}
 
 func (t *turns) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	node := access.From(r.Context()).Name
-	if !t.come(node) {
-		_ = t.errors.Write(w, r, errBusy) // the caller may be gone
+	if err := t.come(node); err != nil {
+		_ = t.errors.Write(w, r, err) // the caller may be gone
 		return
 	}
 	defer t.leave(node)
@@ -93,7 +114,49 @@ func (t *turns) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 		defer func() { <-t.slots }()
 		next.ServeHTTP(w, r)
 	case <-timer.C:
-		_ = t.errors.Write(w, r, errBusy) // the caller may be gone
+		t.mu.Lock()
+		err := t.busy()
+		t.mu.Unlock()
+		_ = t.errors.Write(w, r, err) // the caller may be gone
 	case <-r.Context().Done():
 	}
+}
+
+const (
+	// firstInterval is what is taken for the interval while nobody knows.
+	firstInterval = 2 * time.Millisecond
+	// maxAgain is the longest that a caller is sent away for. What is known by then is better than an estimate of now.
+	maxAgain = time.Minute
+)
+
+// pace sends callers away for so long that they come again one after another, as fast as others leave. By chance alone
+// some would come while all places are taken, and be sent away many times, and others find nobody there.
+type pace struct {
+	interval time.Duration // between two that leave while others wait, a running mean
+	last     time.Time     // when one left, and others waited
+	next     time.Time     // for when the last was told to come again
+}
+
+// left is told that a caller has left, and whether others wait.
+func (p *pace) left(now time.Time, others bool) {
+	if !p.last.IsZero() {
+		p.interval += (min(now.Sub(p.last), time.Second) - p.interval) / 16
+	}
+	p.last = time.Time{}
+	if others {
+		p.last = now
+	}
+}
+
+// again is how long the next is sent away for: half of those who wait are to be gone by then.
+func (p *pace) again(now time.Time, waiting int) time.Duration {
+	if soon := now.Add(p.interval * time.Duration(waiting/2)); p.next.Before(soon) {
+		p.next = soon
+	}
+	p.next = p.next.Add(p.interval)
+	if wait := p.next.Sub(now); wait < maxAgain {
+		return wait
+	}
+	p.next = now.Add(maxAgain)
+	return maxAgain/2 + rand.N(maxAgain/2) //nolint:gosec // G404: jitter is no secret
 }

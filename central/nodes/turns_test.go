@@ -5,12 +5,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"portcullis/central/access"
 )
@@ -99,4 +104,49 @@ func TestARogueNodeDoesNotTakeThePlacesOfOthers(t *testing.T) {
 		calls.Wait()
 		require.Empty(t, turns.ofNode)
 	})
+}
+
+func TestThoseThatAreSentAwayComeAgainOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const callers, work = 500, 50 * time.Millisecond
+		turns := newTurns(2, 10, callers)
+		began := time.Now()
+		var sentAway atomic.Int64
+		var calls sync.WaitGroup
+		for range callers {
+			calls.Go(func() {
+				for {
+					letIn, _, answer := called(t.Context(), turns, work)
+					if letIn {
+						return
+					}
+					sentAway.Add(1)
+					<-time.After(told(t, answer))
+				}
+			})
+		}
+		calls.Wait()
+		assert.Less(t, time.Since(began), callers*work/2*6/5, "two at a time, and seldom nobody")
+		assert.Less(t, sentAway.Load(), int64(3*callers), "though the first were told of a moment when there was no room yet")
+	})
+}
+
+// told is how long a caller was sent away for.
+func told(t *testing.T, answer *httptest.ResponseRecorder) time.Duration {
+	t.Helper()
+	encoded, err := connect.DecodeBinaryHeader(answer.Header().Get("Grpc-Status-Details-Bin"))
+	require.NoError(t, err)
+	var details status.Status
+	require.NoError(t, proto.Unmarshal(encoded, &details))
+	require.Len(t, details.GetDetails(), 1)
+	var again errdetails.RetryInfo
+	require.NoError(t, details.GetDetails()[0].UnmarshalTo(&again))
+	return again.GetRetryDelay().AsDuration()
+}
+
+func TestNobodyIsSentAwayForLong(t *testing.T) {
+	p := pace{interval: time.Second}
+	for range 10_000 {
+		require.LessOrEqual(t, p.again(time.Now(), 512), maxAgain)
+	}
 }
