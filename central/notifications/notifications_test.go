@@ -176,6 +176,28 @@ func (f *fixture) eventually(holds func() bool) {
 	require.Eventually(f.t, holds, 30*time.Second, 5*time.Millisecond)
 }
 
+func TestNobodyWaitsForASlowChannel(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)), true)
+	asked, end := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-end
+	}))
+	defer slow.Close()
+	defer close(end)
+	f.hook(nil)
+	f.put(&portcullisv1.Channel{Name: "slow", Enabled: true, Target: &portcullisv1.Channel_Webhook{Webhook: &portcullisv1.Webhook{Url: slow.URL, Secret: secret}}})
+	log, _ := logtest.NewNullLogger()
+	patient := notifications.New(f.store, notifications.Options{AllowLocal: true, Timeout: time.Hour, Now: f.clock, Log: log, Metrics: prometheus.NewRegistry()})
+	stop := f.running(patient)
+	f.happen(nil, "a")
+	<-asked
+	f.eventually(func() bool { return len(f.got()) == 1 })
+	f.happen(nil, "b")
+	f.eventually(func() bool { return len(f.got()) == 2 })
+	stop()
+}
+
 func TestANewEventIsToldOnceAndSigned(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		f := newFixture(t, s, true)

@@ -33,6 +33,9 @@ func (s *Service) Run(ctx context.Context) {
 	defer changes.End()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	senders := make(chan struct{}, maxSending)
+	var sending sync.WaitGroup
+	defer sending.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,28 +51,32 @@ func (s *Service) Run(ctx context.Context) {
 			_, _ = changes.Take()
 		case <-timer.C:
 		}
-		s.sendAll(ctx)
+		for free := true; free; {
+			select {
+			case senders <- struct{}{}:
+				sending.Go(func() {
+					s.sendAll(ctx)
+					<-senders
+				})
+			default: // the others will look, too
+				free = false
+			}
+		}
 		timer.Reset(lookAgain)
 	}
 }
 
-// sendAll sends whatever is due, to several channels at a time so that none waits for a slow one.
+// sendAll sends whatever is due. Others do so at the same time, so that nobody waits for a slow channel.
 func (s *Service) sendAll(ctx context.Context) {
-	var sending sync.WaitGroup
-	for range maxSending {
-		sending.Go(func() {
-			for ctx.Err() == nil {
-				sent, err := s.sendNext(ctx)
-				if err != nil && ctx.Err() == nil {
-					s.options.Log.WithError(err).Warn("notifications cannot be looked up; trying again")
-				}
-				if err != nil || !sent {
-					return
-				}
-			}
-		})
+	for ctx.Err() == nil {
+		sent, err := s.sendNext(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.options.Log.WithError(err).Warn("notifications cannot be looked up; trying again")
+		}
+		if err != nil || !sent {
+			return
+		}
 	}
-	sending.Wait()
 }
 
 // sendNext serves one channel, and says whether there was one.
