@@ -49,6 +49,9 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 	if err != nil {
 		return 0, fmt.Errorf("node %s: %w", nodeID, err)
 	}
+	if err := s.allow(&node, len(request.GetDecisions())); err != nil {
+		return 0, err
+	}
 	batch := store.Batch{Node: node, Spool: request.GetSpool(), After: request.GetAfter(), Through: request.GetThrough()}
 	refused := 0
 	var why error
@@ -70,6 +73,19 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 		s.options.Log.WithError(why).WithFields(logrus.Fields{"node": nodeID, "refused": refused}).Warn("decisions of a node make no sense and were left out")
 	}
 	return known, nil
+}
+
+// allow takes decisions out of what the node may tell.
+func (s *Service) allow(node *store.EventNode, decisions int) error {
+	tell, err := s.allowances.take(node.ID, decisions, s.options.Now())
+	if err != nil {
+		s.decisions.WithLabelValues("postponed").Add(float64(decisions))
+	}
+	if tell {
+		s.options.Log.WithFields(logrus.Fields{"node": node.ID, "name": node.Name}).
+			Warn("a node tells of more decisions than are taken of one; it keeps the others for later. See which pods there are blocked again and again")
+	}
+	return err
 }
 
 func checkUpload(r *portcullisv1.UploadDecisionsRequest) error {

@@ -40,6 +40,8 @@ type Service struct {
 	options   Options
 	followers chan struct{}
 
+	allowances *allowances
+
 	mu      sync.Mutex
 	queue   []*upload
 	waiting int // decisions in the queue
@@ -65,9 +67,9 @@ func New(s *store.Store, options Options) *Service {
 		options.FollowGap = 200 * time.Millisecond
 	}
 	service := &Service{
-		store: s, options: options, followers: make(chan struct{}, maxFollowers),
+		store: s, options: options, followers: make(chan struct{}, maxFollowers), allowances: newAllowances(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "portcullis_central_decisions_total", Help: "Decisions that nodes uploaded: counted, or refused because they make no sense.",
+			Name: "portcullis_central_decisions_total", Help: "Decisions that nodes uploaded: counted, refused because they make no sense, or postponed, each time that they came, because a node has too many.",
 		}, []string{"result"}),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "portcullis_central_events_swept_total", Help: "Events deleted because they were older than events.retention.",

@@ -8,10 +8,9 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"portcullis/central/access"
+	"portcullis/central/rpc"
 )
 
 const (
@@ -92,12 +91,7 @@ var errOften = connect.NewError(connect.CodeUnavailable, errors.New("this node h
 
 // busy says when to come again.
 func (t *turns) busy() error {
-	err := connect.NewError(connect.CodeUnavailable, errors.New("central is busy with other nodes; try again later"))
-	again := t.pace.again(time.Now(), t.callers)
-	if detail, failed := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(again)}); failed == nil {
-		err.AddDetail(detail)
-	}
-	return err
+	return rpc.Again(t.pace.again(time.Now(), t.callers), "central is busy with other nodes; try again later")
 }
 
 func (t *turns) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {

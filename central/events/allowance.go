@@ -1,0 +1,60 @@
+package events
+
+import (
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+
+	"portcullis/central/rpc"
+)
+
+const (
+	// atOnce and aSecond are how many decisions of one node are taken: whoever makes pods by the thousand, or has the key of
+	// a node, would fill everyone's database. A node that comes back after days has fewer in its spool.
+	atOnce  = 200_000
+	aSecond = 50
+	// maxNodes is of how many nodes it is remembered; the others begin anew.
+	maxNodes = 1 << 16
+	// tellAgain is how often the log says that a node has too many.
+	tellAgain = 10 * time.Minute
+)
+
+// allowances are how much more each node may tell. Each replica counts for itself.
+type allowances struct {
+	mu sync.Mutex // so that two uploads that come first do not get an allowance each
+	of *lru.Cache[string, *allowance]
+}
+
+type allowance struct {
+	*rate.Limiter
+	told time.Time // when the log has said that there were too many
+}
+
+func newAllowances() *allowances {
+	of, _ := lru.New[string, *allowance](maxNodes) // fails for sizes below 1
+	return &allowances{of: of}
+}
+
+// take takes so many decisions out of the node's allowance; the error says when there are enough. tell says that somebody
+// should be told.
+func (a *allowances) take(node string, decisions int, now time.Time) (tell bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	one, ok := a.of.Get(node)
+	if !ok {
+		one = &allowance{Limiter: rate.NewLimiter(aSecond, atOnce)}
+		a.of.Add(node, one)
+	}
+	taken := one.ReserveN(now, decisions)
+	wait := taken.DelayFrom(now)
+	if wait == 0 {
+		return false, nil
+	}
+	taken.CancelAt(now)
+	if tell = now.Sub(one.told) >= tellAgain; tell {
+		one.told = now
+	}
+	return tell, rpc.Again(wait, "this node has told of more decisions than central takes of one; it keeps the others until there is room")
+}
