@@ -178,9 +178,10 @@ func (tx *Tx) planByIndex(ctx context.Context) error {
 	return tx.set(ctx, "enable_seqscan", "off", "enable_hashjoin", "off", "enable_mergejoin", "off")
 }
 
-// planEachTime lets PostgreSQL plan for the very values that are asked for.
+// planEachTime lets PostgreSQL plan for the very values that are asked for, and not compile the plan: that takes longer than
+// most of these queries.
 func (tx *Tx) planEachTime(ctx context.Context) error {
-	return tx.set(ctx, "plan_cache_mode", "force_custom_plan")
+	return tx.set(ctx, "plan_cache_mode", "force_custom_plan", "jit", "off")
 }
 
 // set changes settings of PostgreSQL until the transaction ends.

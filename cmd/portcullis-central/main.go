@@ -119,13 +119,20 @@ func token(read func() (centralapp.Config, error)) *cobra.Command {
 }
 
 // memory is what central tries to do with, in bytes: with 10,000 nodes garbage would otherwise be as much again as what
-// is needed. GOMEMLIMIT says otherwise.
-const memory = 1280 << 20
+// is needed. GOMEMLIMIT says otherwise. What SQLite keeps of the database in memory comes on top, and is up to a part for it.
+const (
+	memory    = 1440 << 20
+	forSQLite = 128 << 20
+)
 
 // serve runs central until it is told to stop.
 func serve(config centralapp.Config) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memory)
+		limit := int64(memory)
+		if config.SQLite() {
+			limit -= forSQLite
+		}
+		debug.SetMemoryLimit(limit)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()

@@ -132,6 +132,9 @@ func ReadConfig(path, data string) (Config, error) {
 	return config, config.validate(doc).Err()
 }
 
+// SQLite says whether central keeps its database itself.
+func (c *Config) SQLite() bool { return strings.HasPrefix(c.Database, "sqlite:") }
+
 func (c *Config) decode(path string, text []byte) (*strictyaml.Document, error) {
 	docs, problems := strictyaml.Split(path, text)
 	if problems.Err() != nil {
@@ -161,7 +164,7 @@ func (c *Config) validate(doc *strictyaml.Document) strictyaml.Problems {
 	c.validateAddresses(check)
 	check.expect(filepath.IsAbs(c.Data), "data", "%q is not an absolute path", c.Data)
 	scheme, rest, _ := strings.Cut(c.Database, ":")
-	sqlite := scheme == "sqlite" && filepath.IsAbs(rest)
+	sqlite := c.SQLite() && filepath.IsAbs(rest)
 	check.expect(sqlite || scheme == "postgres" || scheme == "postgresql", "database", "is not one that is known; write postgres://user@host/name or sqlite:/path/to/file, or leave it out")
 	for i, name := range c.Names {
 		check.expect(name != "" && !strings.ContainsAny(name, "/: ") || net.ParseIP(name) != nil, fmt.Sprintf("names[%d]", i), "%q is neither a host name nor an address", name)
