@@ -108,13 +108,14 @@ func ReadConfig(path, data string) (Config, error) {
 	}
 	text, err := os.ReadFile(path)
 	doc := &strictyaml.Document{}
+	var problems strictyaml.Problems
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
 	case err != nil:
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	default:
-		if doc, err = config.decode(path, text); err != nil {
-			return Config{}, err
+		if doc, problems = config.decode(path, text); doc == nil {
+			return Config{}, problems
 		}
 	}
 	if data != "" {
@@ -129,13 +130,14 @@ func ReadConfig(path, data string) (Config, error) {
 	if config.Database == "" {
 		config.Database = "sqlite:" + filepath.Join(config.Data, "central.db")
 	}
-	return config, config.validate(doc).Err()
+	return config, problems.With(config.validate(doc)).Err()
 }
 
 // SQLite says whether central keeps its database itself.
 func (c *Config) SQLite() bool { return strings.HasPrefix(c.Database, "sqlite:") }
 
-func (c *Config) decode(path string, text []byte) (*strictyaml.Document, error) {
+// decode reads the file as far as it can be read; without a document there is nothing in it.
+func (c *Config) decode(path string, text []byte) (*strictyaml.Document, strictyaml.Problems) {
 	docs, problems := strictyaml.Split(path, text)
 	if problems.Err() != nil {
 		return nil, problems
@@ -144,7 +146,7 @@ func (c *Config) decode(path string, text []byte) (*strictyaml.Document, error) 
 	if len(docs) > 1 {
 		problems = append(problems, docs[1].Problem("", "is a second document; write everything in one, without ---"))
 	}
-	return docs[0], problems.Err()
+	return docs[0], problems
 }
 
 // checker gathers mistakes.

@@ -31,12 +31,13 @@ events: {retention: 1h}
 audit: {retention: 87601h}
 timeouts: {drain: 0s}
 metrics: {address: x}
-log: {level: loud, format: xml}
+log: {level: loud, format: xml, colour: red}
+lisen: :1
 `)
 	require.Error(t, err)
 	for _, field := range []string{
 		"listen", "url", "data", "database", "names[0]", "tls.certificate", "tls.authority", "sessions.idle", "oidc.issuer", "oidc.clientID",
-		"oidc.roles.boss", "events.retention", "audit.retention", "timeouts.drain", "metrics.address", "log.level", "log.format",
+		"oidc.roles.boss", "events.retention", "audit.retention", "timeouts.drain", "metrics.address", "log.level", "log.format", "log.colour", "lisen",
 	} {
 		require.Contains(t, err.Error(), ": "+field+": ", err.Error())
 	}

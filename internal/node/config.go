@@ -124,10 +124,7 @@ func ReadConfig(path string) (Config, error) {
 	if config.Sources == nil {
 		config.Sources = []Source{{Name: "reports", Reports: config.Reports}}
 	}
-	if len(problems) == 0 {
-		problems = config.validate(doc)
-	}
-	return config, problems.Err()
+	return config, problems.With(config.validate(doc)).Err()
 }
 
 // maxSocketPath is what the kernel takes as a unix socket's address.

@@ -66,6 +66,14 @@ func TestEveryMistakeInTheConfigurationSaysWhatToWriteInstead(t *testing.T) {
 	}
 }
 
+func TestAKeyThatIsNotKnownHidesNoOtherMistake(t *testing.T) {
+	_, err := readConfig(t, "runtime: [a]\nstate: s\npolices: /etc/p\n")
+	require.ErrorContains(t, err, "c.yaml:2: state")
+	require.ErrorContains(t, err, "c.yaml:3: polices: unknown key")
+	require.ErrorContains(t, err, "c.yaml:1: runtime: wrong type")
+	require.NotContains(t, err.Error(), "runtime: required", "it would only be a consequence")
+}
+
 func TestCheckFindsWhatWouldMakeAStartUseless(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "policies"), 0o700))

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -58,6 +59,24 @@ func (ps Problems) Error() string {
 		lines[i] = p.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// With adds what is wrong with fields that could be read: of one that has a problem already, and of what is in it, more would
+// only be a consequence.
+func (ps Problems) With(more Problems) Problems {
+	all := slices.Clone(ps)
+	for _, one := range more {
+		if !slices.ContainsFunc(ps, func(known Problem) bool { return within(one.Field, known.Field) }) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// within says whether a field is another one, which has a name, or in it.
+func within(field, other string) bool {
+	rest, found := strings.CutPrefix(field, other)
+	return found && other != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Err returns nil when there are no problems, so that a nil Problems never becomes a non-nil error.
