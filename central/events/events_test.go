@@ -207,6 +207,27 @@ func TestFollowersOfAnotherReplicaSeeWhatIsUploaded(t *testing.T) {
 	require.Equal(t, connect.CodeCanceled, connect.CodeOf(stream.Err()))
 }
 
+func TestWhoFollowsTooOftenMayAgainWhenOneHasEnded(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	following, endAll := context.WithCancel(ctx)
+	defer endAll()
+	follow := func(ctx context.Context) error {
+		stream, err := f.client.FollowEvents(ctx, &portcullisv1.FollowEventsRequest{})
+		require.NoError(t, err)
+		f.upload(t, blocked("a", nil)) // what it sees if it may
+		stream.Receive()
+		return stream.Err()
+	}
+	one, end := context.WithCancel(following)
+	require.NoError(t, follow(one))
+	for range 19 {
+		require.NoError(t, follow(following))
+	}
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(follow(following)))
+	end()
+	require.Eventually(t, func() bool { return follow(following) == nil }, 30*time.Second, 10*time.Millisecond)
+}
+
 func TestFollowersSeeOnceWhatIsUploadedLateWhileTheDatabaseDoesNotTell(t *testing.T) {
 	database := storetest.Postgres(t)
 	f := newFixture(t, storetest.Open(t, database))

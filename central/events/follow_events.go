@@ -3,14 +3,17 @@ package events
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	portcullisv1 "portcullis/api/portcullis/v1"
+	"portcullis/central/access"
 	"portcullis/central/store"
 )
 
@@ -23,12 +26,11 @@ func (s *Service) FollowEvents(ctx context.Context, r *portcullisv1.FollowEvents
 	if err != nil {
 		return err
 	}
-	select {
-	case s.followers <- struct{}{}:
-		defer func() { <-s.followers }()
-	default:
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many follow events already; try again later"))
+	user := access.From(ctx).Name
+	if err := s.followers.come(user); err != nil {
+		return err
 	}
+	defer s.followers.leave(user)
 	now := s.options.Now()
 	told := s.store.Subscribe(store.EventsTopic)
 	defer told.End()
@@ -43,6 +45,43 @@ func (s *Service) FollowEvents(ctx context.Context, r *portcullisv1.FollowEvents
 		if err := follower.next(ctx); err != nil {
 			return err
 		}
+	}
+}
+
+const (
+	// maxFollowers bounds how many follow events at a time on one replica, and maxOfUser how many of them are one user: one
+	// who does not read holds a place as long as the connection lasts.
+	maxFollowers = 200
+	maxOfUser    = 20
+)
+
+// followers counts those who follow events.
+type followers struct {
+	mu     sync.Mutex
+	all    int
+	ofUser map[string]int
+}
+
+func (f *followers) come(user string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.ofUser[user] == maxOfUser:
+		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("you follow events %d times already; end one of them first", maxOfUser))
+	case f.all == maxFollowers:
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many follow events already; try again later"))
+	}
+	f.all++
+	f.ofUser[user]++
+	return nil
+}
+
+func (f *followers) leave(user string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all--
+	if f.ofUser[user]--; f.ofUser[user] == 0 {
+		delete(f.ofUser, user)
 	}
 }
 

@@ -38,7 +38,7 @@ type Options struct {
 type Service struct {
 	store     *store.Store
 	options   Options
-	followers chan struct{}
+	followers followers
 
 	allowances *allowances
 
@@ -52,11 +52,7 @@ type Service struct {
 	swept     prometheus.Counter
 }
 
-const (
-	defaultRetention = 180 * 24 * time.Hour
-	// maxFollowers bounds how many follow events at a time on one replica.
-	maxFollowers = 200
-)
+const defaultRetention = 180 * 24 * time.Hour
 
 // New makes a Service. Close waits for what it is writing.
 func New(s *store.Store, options Options) *Service {
@@ -67,7 +63,7 @@ func New(s *store.Store, options Options) *Service {
 		options.FollowGap = 200 * time.Millisecond
 	}
 	service := &Service{
-		store: s, options: options, followers: make(chan struct{}, maxFollowers), allowances: newAllowances(),
+		store: s, options: options, followers: followers{ofUser: map[string]int{}}, allowances: newAllowances(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portcullis_central_decisions_total", Help: "Decisions that nodes uploaded: counted, refused because they make no sense, or postponed, each time that they came, because a node has too many.",
 		}, []string{"result"}),
