@@ -23,8 +23,11 @@ func (b *backoff) next() time.Duration {
 
 func (b *backoff) reset() { b.bound = 0 }
 
-// maxAgain bounds how long central may send a node away for.
-const maxAgain = 5 * time.Minute
+// minAgain and maxAgain bound how long central may send a node away for.
+const (
+	minAgain = 100 * time.Millisecond
+	maxAgain = 5 * time.Minute
+)
 
 // sentAway is how long central wants a node to wait before it calls again (google.rpc.RetryInfo); 0 if it has not said.
 func sentAway(err error) time.Duration {
@@ -35,7 +38,7 @@ func sentAway(err error) time.Duration {
 	for _, detail := range told.Details() {
 		value, err := detail.Value()
 		if info, is := value.(*errdetails.RetryInfo); err == nil && is {
-			return min(max(0, info.GetRetryDelay().AsDuration()), maxAgain)
+			return min(max(minAgain, info.GetRetryDelay().AsDuration()), maxAgain)
 		}
 	}
 	return 0

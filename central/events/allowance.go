@@ -6,15 +6,18 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
 
+	portcullisv1 "portcullis/api/portcullis/v1"
 	"portcullis/central/rpc"
 )
 
 const (
-	// atOnce and aSecond are how many decisions of one node are taken: whoever makes pods by the thousand, or has the key of
-	// a node, would fill everyone's database. A node that comes back after days has fewer in its spool.
-	atOnce  = 200_000
-	aSecond = 50
+	// atOnce and aSecond are what is taken of one node: whoever makes pods by the thousand, or has the key of a node, would fill
+	// everyone's database soon. A decision costs one, and each KiB of an upload one more; most cost two. What a node has in its
+	// spool after days without central is less, unless the spool was made larger.
+	atOnce  = 400_000
+	aSecond = 100
 	// maxNodes is of how many nodes it is remembered; the others begin anew.
 	maxNodes = 1 << 16
 	// tellAgain is how often the log says that a node has too many.
@@ -37,9 +40,13 @@ func newAllowances() *allowances {
 	return &allowances{of: of}
 }
 
-// take takes so many decisions out of the node's allowance; the error says when there are enough. tell says that somebody
-// should be told.
-func (a *allowances) take(node string, decisions int, now time.Time) (tell bool, err error) {
+// cost is what an upload takes of its node's allowance.
+func cost(r *portcullisv1.UploadDecisionsRequest) int {
+	return len(r.GetDecisions()) + proto.Size(r)/1024 + 1
+}
+
+// take takes from the node's allowance; the error says when there is enough. tell says that somebody should be told.
+func (a *allowances) take(node string, cost int, now time.Time) (tell bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	one, ok := a.of.Get(node)
@@ -47,7 +54,7 @@ func (a *allowances) take(node string, decisions int, now time.Time) (tell bool,
 		one = &allowance{Limiter: rate.NewLimiter(aSecond, atOnce)}
 		a.of.Add(node, one)
 	}
-	taken := one.ReserveN(now, decisions)
+	taken := one.ReserveN(now, cost)
 	wait := taken.DelayFrom(now)
 	if wait == 0 {
 		return false, nil
@@ -57,4 +64,13 @@ func (a *allowances) take(node string, decisions int, now time.Time) (tell bool,
 		one.told = now
 	}
 	return tell, rpc.Again(wait, "this node has told of more decisions than central takes of one; it keeps the others until there is room")
+}
+
+// giveBack is for what was not counted.
+func (a *allowances) giveBack(node string, cost int, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if one, ok := a.of.Get(node); ok {
+		one.AllowN(now, -cost) // never above atOnce
+	}
 }

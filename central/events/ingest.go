@@ -49,23 +49,13 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 	if err != nil {
 		return 0, fmt.Errorf("node %s: %w", nodeID, err)
 	}
-	if err := s.allow(&node, len(request.GetDecisions())); err != nil {
+	if err := s.allow(&node, request); err != nil {
 		return 0, err
 	}
-	batch := store.Batch{Node: node, Spool: request.GetSpool(), After: request.GetAfter(), Through: request.GetThrough()}
-	refused := 0
-	var why error
-	for i, folded := range request.GetDecisions() {
-		d, err := decision(folded, s.options.Now())
-		if err != nil {
-			refused++
-			why = fmt.Errorf("decision %d: %w", i, err)
-			continue
-		}
-		batch.Decisions = append(batch.Decisions, d)
-	}
+	batch, refused, why := s.batch(node, request)
 	known, err := s.count(ctx, batch)
 	if err != nil || known != batch.Through {
+		s.allowances.giveBack(nodeID, cost(request), s.options.Now())
 		return known, err
 	}
 	if refused > 0 {
@@ -75,17 +65,32 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 	return known, nil
 }
 
-// allow takes decisions out of what the node may tell.
-func (s *Service) allow(node *store.EventNode, decisions int) error {
-	tell, err := s.allowances.take(node.ID, decisions, s.options.Now())
+// allow takes an upload out of what its node may tell.
+func (s *Service) allow(node *store.EventNode, request *portcullisv1.UploadDecisionsRequest) error {
+	tell, err := s.allowances.take(node.ID, cost(request), s.options.Now())
 	if err != nil {
-		s.decisions.WithLabelValues("postponed").Add(float64(decisions))
+		s.decisions.WithLabelValues("postponed").Add(float64(len(request.GetDecisions())))
 	}
 	if tell {
 		s.options.Log.WithFields(logrus.Fields{"node": node.ID, "name": node.Name}).
 			Warn("a node tells of more decisions than are taken of one; it keeps the others for later. See which pods there are blocked again and again")
 	}
 	return err
+}
+
+// batch reads an upload; why is the reason of one that was refused.
+func (s *Service) batch(node store.EventNode, request *portcullisv1.UploadDecisionsRequest) (b store.Batch, refused int, why error) {
+	b = store.Batch{Node: node, Spool: request.GetSpool(), After: request.GetAfter(), Through: request.GetThrough()}
+	for i, folded := range request.GetDecisions() {
+		d, err := decision(folded, s.options.Now())
+		if err != nil {
+			refused++
+			why = fmt.Errorf("decision %d: %w", i, err)
+			continue
+		}
+		b.Decisions = append(b.Decisions, d)
+	}
+	return b, refused, why
 }
 
 func checkUpload(r *portcullisv1.UploadDecisionsRequest) error {

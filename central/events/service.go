@@ -65,7 +65,7 @@ func New(s *store.Store, options Options) *Service {
 	service := &Service{
 		store: s, options: options, followers: followers{ofUser: map[string]int{}}, allowances: newAllowances(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "portcullis_central_decisions_total", Help: "Decisions that nodes uploaded: counted, refused because they make no sense, or postponed, each time that they came, because a node has too many.",
+			Name: "portcullis_central_decisions_total", Help: "Decisions that nodes uploaded and that were counted, each time that they happened; records of those that were refused because they make no sense, or postponed because a node has too many, each time that they came.",
 		}, []string{"result"}),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "portcullis_central_events_swept_total", Help: "Events deleted because they were older than events.retention.",

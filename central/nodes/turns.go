@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -47,7 +46,7 @@ type turns struct {
 func newTurns(most, times, each int) *turns {
 	return &turns{
 		slots: make(chan struct{}, most), most: most * times, each: each, errors: connect.NewErrorWriter(), ofNode: map[string]int{},
-		pace: pace{interval: firstInterval},
+		pace: pace{interval: firstInterval, slowest: maxAgain / time.Duration(most*times), places: map[string]time.Time{}},
 	}
 }
 
@@ -59,17 +58,21 @@ func (t *turns) come(node string) error {
 	case t.ofNode[node] == t.each:
 		return errOften
 	case t.callers == t.most:
-		return t.busy()
+		return t.busyLocked(node)
 	}
 	t.callers++
 	t.ofNode[node]++
+	delete(t.pace.places, node)
 	return nil
 }
 
-func (t *turns) leave(node string) {
+// leave is told whether the call was let in.
+func (t *turns) leave(node string, letIn bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pace.left(time.Now(), t.callers > cap(t.slots))
+	if letIn {
+		t.pace.left(time.Now(), t.callers > cap(t.slots))
+	}
 	t.callers--
 	if t.ofNode[node]--; t.ofNode[node] == 0 {
 		delete(t.ofNode, node)
@@ -89,9 +92,15 @@ func (s *Sync) InTurn(next http.Handler) http.Handler {
 
 var errOften = connect.NewError(connect.CodeUnavailable, errors.New("this node has too many calls of this kind under way; try again when they have ended"))
 
-// busy says when to come again.
-func (t *turns) busy() error {
-	return rpc.Again(t.pace.again(time.Now(), t.callers), "central is busy with other nodes; try again later")
+// busyLocked says when to come again, to who holds mu.
+func (t *turns) busyLocked(node string) error {
+	return rpc.Again(t.pace.again(node, time.Now(), t.callers), "central is busy with other nodes; try again later")
+}
+
+func (t *turns) busy(node string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.busyLocked(node)
 }
 
 func (t *turns) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -100,57 +109,17 @@ func (t *turns) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 		_ = t.errors.Write(w, r, err) // the caller may be gone
 		return
 	}
-	defer t.leave(node)
+	letIn := false
+	defer func() { t.leave(node, letIn) }()
 	timer := time.NewTimer(maxWait)
 	defer timer.Stop()
 	select {
 	case t.slots <- struct{}{}: // who waits at a channel is served in the order of coming
 		defer func() { <-t.slots }()
+		letIn = true
 		next.ServeHTTP(w, r)
 	case <-timer.C:
-		t.mu.Lock()
-		err := t.busy()
-		t.mu.Unlock()
-		_ = t.errors.Write(w, r, err) // the caller may be gone
+		_ = t.errors.Write(w, r, t.busy(node)) // the caller may be gone
 	case <-r.Context().Done():
 	}
-}
-
-const (
-	// firstInterval is what is taken for the interval while nobody knows.
-	firstInterval = 2 * time.Millisecond
-	// maxAgain is the longest that a caller is sent away for. What is known by then is better than an estimate of now.
-	maxAgain = time.Minute
-)
-
-// pace sends callers away for so long that they come again one after another, as fast as others leave. By chance alone
-// some would come while all places are taken, and be sent away many times, and others find nobody there.
-type pace struct {
-	interval time.Duration // between two that leave while others wait, a running mean
-	last     time.Time     // when one left, and others waited
-	next     time.Time     // for when the last was told to come again
-}
-
-// left is told that a caller has left, and whether others wait.
-func (p *pace) left(now time.Time, others bool) {
-	if !p.last.IsZero() {
-		p.interval += (min(now.Sub(p.last), time.Second) - p.interval) / 16
-	}
-	p.last = time.Time{}
-	if others {
-		p.last = now
-	}
-}
-
-// again is how long the next is sent away for: half of those who wait are to be gone by then.
-func (p *pace) again(now time.Time, waiting int) time.Duration {
-	if soon := now.Add(p.interval * time.Duration(waiting/2)); p.next.Before(soon) {
-		p.next = soon
-	}
-	p.next = p.next.Add(p.interval)
-	if wait := p.next.Sub(now); wait < maxAgain {
-		return wait
-	}
-	p.next = now.Add(maxAgain)
-	return maxAgain/2 + rand.N(maxAgain/2) //nolint:gosec // G404: jitter is no secret
 }

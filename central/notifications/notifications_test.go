@@ -179,8 +179,11 @@ func (f *fixture) eventually(holds func() bool) {
 func TestNobodyWaitsForASlowChannel(t *testing.T) {
 	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)), true)
 	asked, end := make(chan struct{}), make(chan struct{})
-	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		asked <- struct{}{}
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		case <-r.Context().Done():
+		}
 		<-end
 	}))
 	defer slow.Close()

@@ -33,9 +33,8 @@ func (s *Service) Run(ctx context.Context) {
 	defer changes.End()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	senders := make(chan struct{}, maxSending)
-	var sending sync.WaitGroup
-	defer sending.Wait()
+	all := &senders{places: make(chan struct{}, maxSending)}
+	defer all.running.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,25 +50,34 @@ func (s *Service) Run(ctx context.Context) {
 			_, _ = changes.Take()
 		case <-timer.C:
 		}
-		for free := true; free; {
-			select {
-			case senders <- struct{}{}:
-				sending.Go(func() {
-					s.sendAll(ctx)
-					<-senders
-				})
-			default: // the others will look, too
-				free = false
-			}
-		}
+		s.start(ctx, all)
 		timer.Reset(lookAgain)
 	}
 }
 
-// sendAll sends whatever is due. Others do so at the same time, so that nobody waits for a slow channel.
-func (s *Service) sendAll(ctx context.Context) {
+// senders send at the same time, so that nobody waits for a slow channel.
+type senders struct {
+	places  chan struct{}
+	running sync.WaitGroup
+}
+
+// start lets one more send whatever is due, if there is a place.
+func (s *Service) start(ctx context.Context, all *senders) {
+	select {
+	case all.places <- struct{}{}:
+		all.running.Go(func() {
+			s.sendAll(ctx, func() { s.start(ctx, all) })
+			<-all.places
+		})
+	default: // the others will look, too
+	}
+}
+
+// sendAll sends whatever is due. It calls another before it sends to a channel: not all look for one at the same moment,
+// because the database would let only one of them have it.
+func (s *Service) sendAll(ctx context.Context, another func()) {
 	for ctx.Err() == nil {
-		sent, err := s.sendNext(ctx)
+		sent, err := s.sendNext(ctx, another)
 		if err != nil && ctx.Err() == nil {
 			s.options.Log.WithError(err).Warn("notifications cannot be looked up; trying again")
 		}
@@ -80,7 +88,7 @@ func (s *Service) sendAll(ctx context.Context) {
 }
 
 // sendNext serves one channel, and says whether there was one.
-func (s *Service) sendNext(ctx context.Context) (bool, error) {
+func (s *Service) sendNext(ctx context.Context, another func()) (bool, error) {
 	now := s.options.Now()
 	var c store.Channel
 	err := s.store.Tx(ctx, func(tx *store.Tx) (err error) {
@@ -93,6 +101,7 @@ func (s *Service) sendNext(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	another()
 	delivered, err := s.serve(ctx, &c, now)
 	if err != nil {
 		return false, err

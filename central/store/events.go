@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -171,20 +172,48 @@ func (tx *Tx) addDecisions(ctx context.Context, now time.Time, batches []Batch) 
 	return through, tx.writeFolds(ctx, now, slices.SortedFunc(maps.Values(folds), compareKeys), trend, hits)
 }
 
+// spoolsOfNode is how many spools of a node are remembered. A process of the node has one, and hands it on to the next.
+const spoolsOfNode = 1000
+
 // takeBatch moves the spool on if the batch begins where it ends. The row stays locked until the
 // transaction ends, so that a batch that is sent twice at the same time is counted once.
 func (tx *Tx) takeBatch(ctx context.Context, now time.Time, b Batch) (through int64, taken bool, err error) {
+	if b.Through <= b.After {
+		through, err = tx.spool(ctx, b)
+		return through, false, err
+	}
 	err = tx.QueryRow(ctx, `INSERT INTO event_spools (node_id, spool, through, update_time) VALUES ($1, $2, 0, $3)
 		ON CONFLICT (node_id, spool) DO UPDATE SET update_time = excluded.update_time RETURNING through`,
 		b.Node.ID, b.Spool, Micros(now)).Scan(&through)
-	if err != nil || through != b.After || b.Through <= b.After {
+	if err != nil || through != b.After {
 		return through, false, err
+	}
+	if through == 0 {
+		if err := tx.forgetSpools(ctx, b.Node.ID); err != nil {
+			return 0, false, err
+		}
 	}
 	if err := tx.putEventNode(ctx, b.Node); err != nil {
 		return 0, false, err
 	}
 	_, err = tx.Exec(ctx, "UPDATE event_spools SET through = $3 WHERE node_id = $1 AND spool = $2", b.Node.ID, b.Spool, b.Through)
 	return b.Through, true, err
+}
+
+// spool returns up to which record the batch's spool is counted.
+func (tx *Tx) spool(ctx context.Context, b Batch) (through int64, err error) {
+	err = tx.QueryRow(ctx, "SELECT through FROM event_spools WHERE node_id = $1 AND spool = $2", b.Node.ID, b.Spool).Scan(&through)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return through, err
+}
+
+// forgetSpools forgets those of the node that were not used for the longest time, beyond spoolsOfNode.
+func (tx *Tx) forgetSpools(ctx context.Context, node string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM event_spools WHERE node_id = $1 AND spool IN
+		(SELECT spool FROM event_spools WHERE node_id = $1 ORDER BY update_time DESC, spool LIMIT 1000000 OFFSET $2)`, node, spoolsOfNode)
+	return err
 }
 
 // putEventNode keeps the node's names; they change seldom.

@@ -66,6 +66,29 @@ func list(t *testing.T, s *store.Store, f store.EventFilter, order store.EventOr
 	}
 }
 
+func TestANodeThatInventsSpoolsFillsNoDatabase(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, s *store.Store) {
+		const most = 1000
+		rows := func() (n int) {
+			inTx(t, s, func(tx *store.Tx) { require.NoError(t, tx.QueryRow(ctx, "SELECT COUNT(*) FROM event_spools").Scan(&n)) })
+			return n
+		}
+		empty := batch(0, 0)
+		require.Equal(t, []int64{0}, add(t, s, empty))
+		require.Zero(t, rows(), "nothing was told")
+		for i := range most + 10 {
+			b := batch(0, 1)
+			b.Spool = fmt.Sprint(i)
+			_, err := s.AddDecisions(ctx, noon.Add(time.Duration(i)*time.Second), []store.Batch{b})
+			require.NoError(t, err)
+		}
+		require.Equal(t, most, rows())
+		last := batch(0, 0)
+		last.Spool = fmt.Sprint(most + 9)
+		require.Equal(t, []int64{1}, add(t, s, last), "the newest are known")
+	})
+}
+
 func TestAnEventIsReadAsItWasDecided(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, s *store.Store) {
 		d := decided("a", func(d *store.Decision) {

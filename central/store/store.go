@@ -38,13 +38,13 @@ type Store struct {
 	close   func() error
 	fullAt  atomic.Int64 // when the database had no space for a change, in seconds
 
-	changing *semaphore.Weighted // what Tx runs, see enter
+	changing, repeating *semaphore.Weighted // see Tx
 }
 
 // Open opens the database at options.URL and brings its schema up to date. The error is ErrUnavailable
 // when the database cannot be reached, which may be over later.
 func Open(ctx context.Context, options Options) (*Store, error) {
-	s := &Store{log: options.Log, changes: newChanges(), changing: semaphore.NewWeighted(connections)}
+	s := &Store{log: options.Log, changes: newChanges(), changing: semaphore.NewWeighted(connections), repeating: semaphore.NewWeighted(1)}
 	var err error
 	switch scheme, rest, _ := strings.Cut(options.URL, ":"); scheme {
 	case "sqlite":
@@ -95,27 +95,36 @@ type Tx struct {
 // does not gather callers.
 const timeout = 30 * time.Second
 
+const (
+	// oneAfterAnother is from which attempt on a change is repeated while no other is, and alone from which on no other
+	// change of this process goes on at all, for which it has to wait until those under way are over.
+	oneAfterAnother = 2
+	alone           = 6
+)
+
 // Tx runs do in a transaction that changes things: all of it or nothing, as if no other ran at the same
 // time. Where the database asks for it, do is run again, so it must not change anything else.
+//
+// Of many that change the same row, such as a join token that hundreds of nodes use, all but one fail each time, and some
+// would at every attempt: so repeats make room for each other.
 func (s *Store) Tx(ctx context.Context, do func(*Tx) error) error {
 	return s.repeat(ctx, func(ctx context.Context, attempt int) error {
-		leave, err := s.enter(ctx, attempt > 1)
-		if err != nil {
+		if attempt >= oneAfterAnother {
+			if err := s.repeating.Acquire(ctx, 1); err != nil {
+				return err
+			}
+			defer s.repeating.Release(1)
+		}
+		weight := int64(1)
+		if attempt >= alone {
+			weight = connections
+		}
+		if err := s.changing.Acquire(ctx, weight); err != nil {
 			return err
 		}
-		defer leave()
+		defer s.changing.Release(weight)
 		return s.try(ctx, s.write, s.dialect.writing(), do)
 	})
-}
-
-// enter lets in several changes at a time, or one alone: of many that change the same row, such as a join token that
-// hundreds of nodes use, all but one fail at each attempt, and some would at all.
-func (s *Store) enter(ctx context.Context, alone bool) (leave func(), err error) {
-	weight := int64(1)
-	if alone {
-		weight = connections
-	}
-	return func() { s.changing.Release(weight) }, s.changing.Acquire(ctx, weight)
 }
 
 // Read runs do in a transaction that sees one moment of the database and changes nothing.

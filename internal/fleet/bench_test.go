@@ -55,6 +55,7 @@ type load struct {
 	nodes   int
 	central *central
 	fleet   *fleet.Fleet
+	changed int // changes of policy until now
 	table   strings.Builder
 }
 
@@ -151,11 +152,12 @@ func (l *load) changes() {
 	var all []time.Duration
 	before := l.central.processor()
 	changes := setting(l.B, "PORTCULLIS_BENCH_CHANGES", 10)
-	for i := range changes {
+	for range changes {
 		runtime.GC() // of the nodes, not while the change is on its way
 		next := l.fleet.Arrivals.Newest() + 1
 		began := time.Now()
-		l.central.change(i%2 == 1)
+		l.central.change(l.changed%2 == 1)
+		l.changed++
 		l.await(100*time.Millisecond, func() bool { return len(l.fleet.Arrivals.Of(next)) >= l.nodes })
 		for _, at := range l.fleet.Arrivals.Of(next) {
 			all = append(all, at.Sub(began))

@@ -66,12 +66,22 @@ func TestEveryMistakeInTheConfigurationSaysWhatToWriteInstead(t *testing.T) {
 	}
 }
 
-func TestAKeyThatIsNotKnownHidesNoOtherMistake(t *testing.T) {
-	_, err := readConfig(t, "runtime: [a]\nstate: s\npolices: /etc/p\n")
-	require.ErrorContains(t, err, "c.yaml:2: state")
-	require.ErrorContains(t, err, "c.yaml:3: polices: unknown key")
-	require.ErrorContains(t, err, "c.yaml:1: runtime: wrong type")
-	require.NotContains(t, err.Error(), "runtime: required", "it would only be a consequence")
+func TestAMistakeHidesNoOtherButItsConsequences(t *testing.T) {
+	for text, want := range map[string][]string{
+		"runtime: /run/none/r.sock\nstate: s\npolices: /etc/p\nlog: {colour: red, level: loud}\n": {"2: state", "3: polices", "4: log.colour", "4: log.level"},
+		"state: s\nruntime: [a]\n": {"1: state", "2: runtime"},
+		"runtime:\n  socket: /x\n": {"2: runtime.socket"},
+		"runtime: /run/none/r.sock\ncentral: {addresses: https://c:8443}\nstate: s\n": {"2: central.addresses", "3: state"},
+		"- runtime: /run/none/r.sock\n":                                               {"1"},
+	} {
+		_, err := readConfig(t, text)
+		require.Error(t, err)
+		lines := strings.Split(err.Error(), "\n")
+		require.Len(t, lines, len(want), err.Error())
+		for i := range want {
+			require.Contains(t, lines[i], "c.yaml:"+want[i]+": ", err.Error())
+		}
+	}
 }
 
 func TestCheckFindsWhatWouldMakeAStartUseless(t *testing.T) {

@@ -8,6 +8,7 @@ package strictyaml
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -61,22 +62,30 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// With adds what is wrong with fields that could be read: of one that has a problem already, and of what is in it, more would
-// only be a consequence.
+// With adds what is wrong with the content of a document that could be read but for these problems, in the order of lines.
+// Where something has the wrong type, what more is wrong under the same key of the document would only be a consequence.
 func (ps Problems) With(more Problems) Problems {
 	all := slices.Clone(ps)
 	for _, one := range more {
-		if !slices.ContainsFunc(ps, func(known Problem) bool { return within(one.Field, known.Field) }) {
+		if !slices.ContainsFunc(ps, func(known Problem) bool { return known.hides(one) }) {
 			all = append(all, one)
 		}
 	}
+	slices.SortStableFunc(all, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	return all
 }
 
-// within says whether a field is another one, which has a name, or in it.
-func within(field, other string) bool {
-	rest, found := strings.CutPrefix(field, other)
-	return found && other != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
+// hides says whether another problem may be a consequence of this one.
+func (p Problem) hides(other Problem) bool {
+	return p.Message != unknownKey && (p.Field == "" || topKey(p.Field) == topKey(other.Field))
+}
+
+// topKey is the first part of a path such as spec.risk.severities[1].
+func topKey(field string) string {
+	if end := strings.IndexAny(field, ".["); end >= 0 {
+		return field[:end]
+	}
+	return field
 }
 
 // Err returns nil when there are no problems, so that a nil Problems never becomes a non-nil error.
@@ -292,11 +301,13 @@ func syntaxProblem(file string, err error) Problem {
 	return Problem{File: file, Message: "not valid YAML: " + err.Error()}
 }
 
+const unknownKey = "unknown key; check the spelling and the indentation"
+
 // plain turns the decoder's words into those of someone who writes YAML, not Go.
 func plain(message string) string {
 	switch {
 	case strings.HasPrefix(message, "field ") && strings.Contains(message, " not found in type "):
-		return "unknown key; check the spelling and the indentation"
+		return unknownKey
 	case strings.HasPrefix(message, "parsing time "):
 		return "wrong type: write a time such as 2027-03-01T00:00:00Z"
 	case strings.HasPrefix(message, "cannot construct "):
