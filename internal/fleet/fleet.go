@@ -108,15 +108,21 @@ func (f *Fleet) Run(ctx context.Context, aSecond int) {
 	}
 }
 
-// Record gives each node so many decisions to upload, all of them events of their own.
-func (f *Fleet) Record(each int) {
+// Record gives each node so many decisions to upload, all of them events of their own, so many nodes at a time. It returns
+// when central has all of them.
+func (f *Fleet) Record(each, together int) {
 	now := time.Now()
 	records := make([]*event.Record, each)
 	for i := range records {
 		records[i] = record(i, now)
 	}
+	uploading := make(chan struct{}, together)
 	for _, n := range f.nodes {
-		n.spool.fill(records)
+		uploading <- struct{}{}
+		n.spool.fill(records, func() { <-uploading })
+	}
+	for range together {
+		uploading <- struct{}{}
 	}
 }
 

@@ -36,13 +36,15 @@ func TestAFleetFollowsCentralAndIsCountedExactly(t *testing.T) {
 			}
 			require.Eventually(t, func() bool { return f.Arrivals.Newest() > 0 && settled() }, time.Minute, 10*time.Millisecond)
 
-			f.Record(decisions)
+			recorded := make(chan struct{})
+			go func() { defer close(recorded); f.Record(decisions, nodes) }()
 			c.stop()
 			require.Eventually(t, func() bool { return f.Count().Connected == 0 }, time.Minute, 10*time.Millisecond)
 			c.start()
 			newest := f.Arrivals.Newest()
 			c.change(false)
 			require.Eventually(t, func() bool { return f.Arrivals.Newest() > newest && settled() }, time.Minute, 10*time.Millisecond)
+			<-recorded
 			require.EqualValues(t, nodes*decisions, c.blocked())
 		})
 	}

@@ -109,11 +109,12 @@ type spool struct {
 	mu      sync.Mutex
 	after   int64 // the number of the last record that central has
 	records []*event.Record
+	emptied func() // is told when it has all
 }
 
-func (s *spool) fill(records []*event.Record) {
+func (s *spool) fill(records []*event.Record, emptied func()) {
 	s.mu.Lock()
-	s.records = append(slices.Clip(s.records), records...)
+	s.records, s.emptied = records, emptied
 	s.mu.Unlock()
 	select {
 	case s.changed <- struct{}{}:
@@ -138,6 +139,9 @@ func (s *spool) Acknowledge(through int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.records, s.after = s.records[through-s.after:], through
+	if len(s.records) == 0 {
+		s.emptied()
+	}
 	return nil
 }
 
