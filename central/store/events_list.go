@@ -83,25 +83,36 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after
 		return nil, count, err
 	}
 	w := &conditions{}
-	page := ""
-	if few := count < most && !narrow.all(); few {
+	var page string
+	if count < most && !narrow.all() {
 		// The few are found by their index and sorted.
 		narrow.ofEvents(w)
 		page = "WITH few AS MATERIALIZED (SELECT e.id FROM events e" + w.String() + ") SELECT c.event FROM few CROSS JOIN event_counts c"
 		w.texts = []string{"c.event = few.id"}
-	} else {
-		// Where there are many, going along the order finds a page soon. CROSS JOIN keeps SQLite to it.
-		page = "SELECT c.event FROM event_counts c"
-		if !narrow.all() {
-			page += " CROSS JOIN events e"
-			w.add("e.id = c.event")
-		}
-		narrow.ofEvents(w)
+	} else if page, err = tx.alongOrder(ctx, narrow, w); err != nil {
+		return nil, 0, err
 	}
 	f.ofTimes(w)
 	order.after(w, after)
 	events, err := tx.events(ctx, page+w.String()+order.by()+" LIMIT "+w.param(limit), order, w.args)
 	return events, count, err
+}
+
+// alongOrder begins the query of a page of many events: who goes along the order finds them soon. CROSS JOIN keeps SQLite to
+// it. PostgreSQL takes columns such as policy and namespace for independent, and so many events for a few, which it would read
+// and sort; where times are asked for, it knows how many there are.
+func (tx *Tx) alongOrder(ctx context.Context, f narrowFilter, w *conditions) (string, error) {
+	page := "SELECT c.event FROM event_counts c"
+	if f.all() {
+		return page, nil
+	}
+	w.add("e.id = c.event")
+	f.ofEvents(w)
+	page += " CROSS JOIN events e"
+	if f.timed() {
+		return page, nil
+	}
+	return page, tx.set(ctx, "enable_sort", "off")
 }
 
 func (tx *Tx) countEventsOf(ctx context.Context, f narrowFilter, most int) (int, error) {
