@@ -67,10 +67,10 @@ func (a *allowances) take(node string, cost int, now time.Time) (tell bool, err 
 }
 
 // giveBack is for what was not counted.
-func (a *allowances) giveBack(node string, cost int, now time.Time) {
+func (a *allowances) giveBack(u *upload, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if one, ok := a.of.Get(node); ok {
-		one.AllowN(now, -cost) // never above atOnce
+	if one, ok := a.of.Get(u.batch.Node.ID); ok {
+		one.AllowN(now, -u.cost) // never above atOnce
 	}
 }

@@ -31,6 +31,7 @@ const (
 // upload is a batch that waits to be counted.
 type upload struct {
 	batch store.Batch
+	cost  int // of its node's allowance, which it gets back if it is not counted
 	done  chan counted
 }
 
@@ -53,9 +54,8 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 		return 0, err
 	}
 	batch, refused, why := s.batch(node, request)
-	known, err := s.count(ctx, batch)
+	known, err := s.count(ctx, &upload{batch: batch, cost: cost(request), done: make(chan counted, 1)})
 	if err != nil || known != batch.Through {
-		s.allowances.giveBack(nodeID, cost(request), s.options.Now())
 		return known, err
 	}
 	if refused > 0 {
@@ -110,16 +110,16 @@ func checkUpload(r *portcullisv1.UploadDecisionsRequest) error {
 	return nil
 }
 
-// count waits until the batch is counted, together with others that are waiting.
-func (s *Service) count(ctx context.Context, batch store.Batch) (int64, error) {
-	u := &upload{batch: batch, done: make(chan counted, 1)}
+// count waits until the upload is counted, together with others that are waiting. It is counted also if ctx ends before.
+func (s *Service) count(ctx context.Context, u *upload) (int64, error) {
 	s.mu.Lock()
-	if len(s.queue) >= maxQueue || s.waiting+len(batch.Decisions) > maxWaiting {
+	if len(s.queue) >= maxQueue || s.waiting+len(u.batch.Decisions) > maxWaiting {
 		s.mu.Unlock()
+		s.allowances.giveBack(u, s.options.Now())
 		return 0, connect.NewError(connect.CodeUnavailable, errors.New("central is counting the decisions of other nodes; try again later"))
 	}
 	s.queue = append(s.queue, u)
-	s.waiting += len(batch.Decisions)
+	s.waiting += len(u.batch.Decisions)
 	if s.writers < s.maxWriters() {
 		s.writers++
 		s.writing.Go(s.write)
@@ -184,14 +184,16 @@ func (s *Service) writeGroup(group []*upload) {
 		return
 	}
 	for i, u := range group {
-		if err != nil {
-			u.done <- counted{err: err}
-			continue
+		told := counted{err: err}
+		if err == nil {
+			told.through = through[i]
 		}
-		if through[i] == u.batch.Through {
+		if err == nil && told.through == u.batch.Through {
 			s.decisions.WithLabelValues("counted").Add(float64(total(u.batch)))
+		} else {
+			s.allowances.giveBack(u, s.options.Now())
 		}
-		u.done <- counted{through: through[i]}
+		u.done <- told
 	}
 }
 

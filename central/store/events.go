@@ -178,20 +178,8 @@ const spoolsOfNode = 1000
 // takeBatch moves the spool on if the batch begins where it ends. The row stays locked until the
 // transaction ends, so that a batch that is sent twice at the same time is counted once.
 func (tx *Tx) takeBatch(ctx context.Context, now time.Time, b Batch) (through int64, taken bool, err error) {
-	if b.Through <= b.After {
-		through, err = tx.spool(ctx, b)
+	if through, err = tx.lockSpool(ctx, now, b); err != nil || through != b.After || b.Through <= b.After {
 		return through, false, err
-	}
-	err = tx.QueryRow(ctx, `INSERT INTO event_spools (node_id, spool, through, update_time) VALUES ($1, $2, 0, $3)
-		ON CONFLICT (node_id, spool) DO UPDATE SET update_time = excluded.update_time RETURNING through`,
-		b.Node.ID, b.Spool, Micros(now)).Scan(&through)
-	if err != nil || through != b.After {
-		return through, false, err
-	}
-	if through == 0 {
-		if err := tx.forgetSpools(ctx, b.Node.ID); err != nil {
-			return 0, false, err
-		}
 	}
 	if err := tx.putEventNode(ctx, b.Node); err != nil {
 		return 0, false, err
@@ -200,13 +188,25 @@ func (tx *Tx) takeBatch(ctx context.Context, now time.Time, b Batch) (through in
 	return b.Through, true, err
 }
 
-// spool returns up to which record the batch's spool is counted.
-func (tx *Tx) spool(ctx context.Context, b Batch) (through int64, err error) {
-	err = tx.QueryRow(ctx, "SELECT through FROM event_spools WHERE node_id = $1 AND spool = $2", b.Node.ID, b.Spool).Scan(&through)
-	if errors.Is(err, sql.ErrNoRows) {
+// lockSpool locks the batch's spool and returns up to which record it is counted. It begins one that is not known, but only
+// for a batch that begins it, too.
+func (tx *Tx) lockSpool(ctx context.Context, now time.Time, b Batch) (through int64, err error) {
+	err = tx.QueryRow(ctx, "UPDATE event_spools SET update_time = $3 WHERE node_id = $1 AND spool = $2 RETURNING through",
+		b.Node.ID, b.Spool, Micros(now)).Scan(&through)
+	switch unknown := errors.Is(err, sql.ErrNoRows); {
+	case !unknown:
+		return through, err
+	case b.After != 0 || b.Through == 0:
 		return 0, nil
 	}
-	return through, err
+	// Another transaction may be beginning it.
+	err = tx.QueryRow(ctx, `INSERT INTO event_spools (node_id, spool, through, update_time) VALUES ($1, $2, 0, $3)
+		ON CONFLICT (node_id, spool) DO UPDATE SET update_time = excluded.update_time RETURNING through`,
+		b.Node.ID, b.Spool, Micros(now)).Scan(&through)
+	if err != nil {
+		return 0, err
+	}
+	return through, tx.forgetSpools(ctx, b.Node.ID)
 }
 
 // forgetSpools forgets those of the node that were not used for the longest time, beyond spoolsOfNode.

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,7 +91,7 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after
 		narrow.ofEvents(w)
 		page = "WITH few AS MATERIALIZED (SELECT e.id FROM events e" + w.String() + ") SELECT c.event FROM few CROSS JOIN event_counts c"
 		w.texts = []string{"c.event = few.id"}
-	} else if page, err = tx.alongOrder(ctx, narrow, w); err != nil {
+	} else if page, err = tx.alongOrder(ctx, narrow, order, w); err != nil {
 		return nil, 0, err
 	}
 	f.ofTimes(w)
@@ -101,10 +103,15 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after
 // alongOrder begins the query of a page of many events: who goes along the order finds them soon. CROSS JOIN keeps SQLite to
 // it. PostgreSQL takes columns such as policy and namespace for independent, and so many events for a few, which it would read
 // and sort; where times are asked for, it knows how many there are.
-func (tx *Tx) alongOrder(ctx context.Context, f narrowFilter, w *conditions) (string, error) {
+func (tx *Tx) alongOrder(ctx context.Context, f narrowFilter, order EventOrder, w *conditions) (string, error) {
 	page := "SELECT c.event FROM event_counts c"
 	if f.all() {
 		return page, nil
+	}
+	if !order.ByCount && !order.Ascending {
+		if err := tx.notAfterLastUse(ctx, f, w); err != nil {
+			return "", err
+		}
 	}
 	w.add("e.id = c.event")
 	f.ofEvents(w)
@@ -113,6 +120,21 @@ func (tx *Tx) alongOrder(ctx context.Context, f narrowFilter, w *conditions) (st
 		return page, nil
 	}
 	return page, tx.set(ctx, "enable_sort", "off")
+}
+
+// notAfterLastUse leaves out what is newer than all that the filter lets through, such as of a policy that was switched off long ago.
+func (tx *Tx) notAfterLastUse(ctx context.Context, f narrowFilter, w *conditions) error {
+	kinds := &conditions{}
+	f.ofKinds(kinds)
+	if len(kinds.texts) == 0 {
+		return nil
+	}
+	var used int64
+	if err := tx.QueryRow(ctx, "SELECT COALESCE(MAX(k.use_time), 0) FROM event_kinds k"+kinds.String(), kinds.args...).Scan(&used); err != nil {
+		return err
+	}
+	w.add("c.last_time <= ?", Micros(FromMicros(used).Add(useAgain)))
+	return nil
 }
 
 func (tx *Tx) countEventsOf(ctx context.Context, f narrowFilter, most int) (int, error) {
@@ -192,7 +214,15 @@ func (tx *Tx) NewEvents(ctx context.Context, f EventFilter, since time.Time, lim
 // events reads the events of a page, which is a query of their IDs.
 func (tx *Tx) events(ctx context.Context, page string, order EventOrder, args []any) ([]Event, error) {
 	scan := func(row scanner) (Event, error) { return scanEvent(row, order) }
-	return collect(ctx, tx, scan, "WITH page AS MATERIALIZED ("+page+") "+eventsOfPage+order.by(), args...)
+	events, err := collect(ctx, tx, scan, "WITH page AS MATERIALIZED ("+page+") "+eventsOfPage, args...)
+	// Not by the database, which may have been told not to sort.
+	slices.SortFunc(events, func(a, b Event) int {
+		if !order.Ascending {
+			a, b = b, a
+		}
+		return cmp.Or(cmp.Compare(a.Position.Value, b.Position.Value), cmp.Compare(a.Position.Event, b.Position.Event))
+	})
+	return events, err
 }
 
 const eventsOfPage = `SELECT e.id, k.action, k.severity, k.template, k.policy, k.namespace, e.pod, e.pod_uid, e.pod_address, k.container,

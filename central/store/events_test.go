@@ -73,9 +73,9 @@ func TestANodeThatInventsSpoolsFillsNoDatabase(t *testing.T) {
 			inTx(t, s, func(tx *store.Tx) { require.NoError(t, tx.QueryRow(ctx, "SELECT COUNT(*) FROM event_spools").Scan(&n)) })
 			return n
 		}
-		empty := batch(0, 0)
-		require.Equal(t, []int64{0}, add(t, s, empty))
-		require.Zero(t, rows(), "nothing was told")
+		require.Equal(t, []int64{0}, add(t, s, batch(0, 0)))
+		require.Equal(t, []int64{0}, add(t, s, batch(7, 8)))
+		require.Zero(t, rows(), "nothing was told, or nothing that begins")
 		for i := range most + 10 {
 			b := batch(0, 1)
 			b.Spool = fmt.Sprint(i)
@@ -110,6 +110,37 @@ func TestAnEventIsReadAsItWasDecided(t *testing.T) {
 				require.ErrorIs(t, err, store.ErrNotFound, id)
 			}
 		})
+	})
+}
+
+func TestAPageOfManyGoesAlongTheOrder(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, s *store.Store) {
+		at := func(hours int, pod string, through int64) {
+			when := noon.Add(time.Duration(hours) * time.Hour)
+			d := decided(pod, func(d *store.Decision) { d.First, d.Last = when, when })
+			_, err := s.AddDecisions(ctx, when, []store.Batch{batch(through-1, through, d)})
+			require.NoError(t, err)
+		}
+		other := decided("other", func(d *store.Decision) { d.Policy, d.Last = "another", noon.Add(1000*time.Hour) })
+		add(t, s, store.Batch{Node: node("m"), Spool: "m", Through: 1, Decisions: []store.Decision{other}})
+		for i, hours := range []int{0, 1, 23, 47, 30 * 24} { // some just before it is noted again that what they share is used
+			at(hours, fmt.Sprint(i), int64(i+1))
+		}
+		at(31*24-1, "0", 6) // and one counts on
+		for order, want := range map[store.EventOrder][]string{
+			{}: {"0", "4", "3", "2", "1"}, {Ascending: true}: {"1", "2", "3", "4", "0"}, {ByCount: true}: {"0", "4", "3", "2", "1"},
+		} {
+			inTx(t, s, func(tx *store.Tx) {
+				page, count, err := tx.Events(ctx, store.EventFilter{Policies: []string{decided("a", nil).Policy}}, order, nil, 10, 1)
+				require.NoError(t, err)
+				require.Equal(t, 1, count, "counted no further")
+				var pods []string
+				for _, e := range page {
+					pods = append(pods, e.Pod)
+				}
+				require.Equal(t, want, pods, "%+v", order)
+			})
+		}
 	})
 }
 

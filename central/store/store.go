@@ -97,7 +97,7 @@ const timeout = 30 * time.Second
 
 const (
 	// oneAfterAnother is from which attempt on a change is repeated while no other is, and alone from which on no other
-	// change of this process goes on at all, for which it has to wait until those under way are over.
+	// Tx of this process goes on at all, for which it has to wait until those under way are over.
 	oneAfterAnother = 2
 	alone           = 6
 )
@@ -109,20 +109,20 @@ const (
 // would at every attempt: so repeats make room for each other.
 func (s *Store) Tx(ctx context.Context, do func(*Tx) error) error {
 	return s.repeat(ctx, func(ctx context.Context, attempt int) error {
-		if attempt >= oneAfterAnother {
-			if err := s.repeating.Acquire(ctx, 1); err != nil {
-				return err
-			}
-			defer s.repeating.Release(1)
+		gate := s.changing
+		if attempt >= oneAfterAnother { // not behind those who try for the first time
+			gate = s.repeating
 		}
-		weight := int64(1)
-		if attempt >= alone {
-			weight = connections
-		}
-		if err := s.changing.Acquire(ctx, weight); err != nil {
+		if err := gate.Acquire(ctx, 1); err != nil {
 			return err
 		}
-		defer s.changing.Release(weight)
+		defer gate.Release(1)
+		if attempt >= alone {
+			if err := s.changing.Acquire(ctx, connections); err != nil {
+				return err
+			}
+			defer s.changing.Release(connections)
+		}
 		return s.try(ctx, s.write, s.dialect.writing(), do)
 	})
 }

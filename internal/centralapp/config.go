@@ -107,16 +107,17 @@ func ReadConfig(path, data string) (Config, error) {
 		path = DefaultFile
 	}
 	text, err := os.ReadFile(path)
-	doc := &strictyaml.Document{}
+	docs := []*strictyaml.Document{{}}
 	var problems strictyaml.Problems
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
 	case err != nil:
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	default:
-		if doc, problems = config.decode(path, text); doc == nil {
+		if docs, problems = strictyaml.Split(path, text); problems.Err() != nil {
 			return Config{}, problems
 		}
+		problems = docs[0].Decode(&config)
 	}
 	if data != "" {
 		config.Data = data
@@ -130,24 +131,15 @@ func ReadConfig(path, data string) (Config, error) {
 	if config.Database == "" {
 		config.Database = "sqlite:" + filepath.Join(config.Data, "central.db")
 	}
-	return config, problems.With(config.validate(doc)).Err()
+	problems = problems.With(config.validate(docs[0]))
+	if len(docs) > 1 {
+		problems = append(problems, docs[1].Problem("", "is a second document; write everything in one, without ---"))
+	}
+	return config, problems.Err()
 }
 
 // SQLite says whether central keeps its database itself.
 func (c *Config) SQLite() bool { return strings.HasPrefix(c.Database, "sqlite:") }
-
-// decode reads the file as far as it can be read; without a document there is nothing in it.
-func (c *Config) decode(path string, text []byte) (*strictyaml.Document, strictyaml.Problems) {
-	docs, problems := strictyaml.Split(path, text)
-	if problems.Err() != nil {
-		return nil, problems
-	}
-	problems = docs[0].Decode(c)
-	if len(docs) > 1 {
-		problems = append(problems, docs[1].Problem("", "is a second document; write everything in one, without ---"))
-	}
-	return docs[0], problems
-}
 
 // checker gathers mistakes.
 type checker struct {

@@ -76,8 +76,8 @@ func (l *load) run(database string) {
 	var running sync.WaitGroup
 	running.Go(func() { l.fleet.Run(ctx, started) })
 	defer func() { cancel(); running.Wait() }()
-	l.timed(fmt.Sprintf("%d nodes a second are started: until the last is connected", started), "", func() { l.until(connected) })
-	l.timed("until the last has told of its images and knows their verdicts", "", func() { l.until(settled) })
+	l.timed(fmt.Sprintf("%d nodes a second are started: until the last is connected", started), func() { l.until(connected) })
+	l.timed("until the last has told of its images and knows their verdicts", func() { l.until(settled) })
 	l.complaints()
 	l.changes()
 	l.record()
@@ -101,10 +101,10 @@ func (l *load) row(what, measured, bar string, processor time.Duration) {
 func (l *load) memory(field string) string { return fmt.Sprintf("%.0f MiB", l.central.status(field)) }
 
 // timed is a row about how long do took.
-func (l *load) timed(what, bar string, do func()) {
+func (l *load) timed(what string, do func()) {
 	began, before := time.Now(), l.central.processor()
 	do()
-	l.row(what, seconds(time.Since(began)), bar, l.central.processor()-before)
+	l.row(what, seconds(time.Since(began)), "", l.central.processor()-before)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
@@ -139,7 +139,7 @@ func (l *load) join() {
 	options := fleet.Options{
 		Address: l.central.url, Token: l.central.token(l.nodes), Dir: l.TempDir(), Nodes: l.nodes, Images: imagesOfNode, Times: uplink.Times{},
 	}
-	l.timed("joins, 32 at a time", "", func() {
+	l.timed("joins, 32 at a time", func() {
 		var err error
 		l.fleet, err = fleet.Join(ctx, options, 32)
 		require.NoError(l, err)
@@ -175,17 +175,22 @@ const uploading = 500
 
 // record lets all nodes upload a decision at once, and then more of them after each other.
 func (l *load) record() {
-	all := int64(l.nodes)
-	l.timed(fmt.Sprintf("%d decisions, one of each node at the same moment, until all are counted", l.nodes), "", func() { l.fleet.Record(1, l.nodes) })
+	l.timed(fmt.Sprintf("%d decisions, one of each node at the same moment, until all are counted", l.nodes), func() { l.decide(1, l.nodes) })
 	l.complaints()
-	each, together := setting(l.B, "PORTCULLIS_BENCH_DECISIONS", 500_000)/l.nodes, min(uploading, l.nodes)
+	each, together := max(1, setting(l.B, "PORTCULLIS_BENCH_DECISIONS", 500_000)/l.nodes), min(uploading, l.nodes)
 	began, before := time.Now(), l.central.processor()
-	l.fleet.Record(each, together)
+	l.decide(each, together)
 	took := time.Since(began)
-	require.EqualValues(l, all+int64(each)*all, l.central.blocked())
+	require.EqualValues(l, (1+each)*l.nodes, l.central.blocked())
 	l.row(fmt.Sprintf("%d decisions, %d of each node, %d nodes at a time", each*l.nodes, each, together), fmt.Sprintf("%.0f/s", float64(each*l.nodes)/took.Seconds()),
 		"≥ 5,000/s, PostgreSQL 10,000/s", l.central.processor()-before)
 	l.complaints()
+}
+
+func (l *load) decide(each, together int) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	require.NoError(l, l.fleet.Record(each, together)(ctx))
 }
 
 // restart stops central, and starts it again after a while.

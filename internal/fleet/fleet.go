@@ -108,21 +108,33 @@ func (f *Fleet) Run(ctx context.Context, aSecond int) {
 	}
 }
 
-// Record gives each node so many decisions to upload, all of them events of their own, so many nodes at a time. It returns
-// when central has all of them.
-func (f *Fleet) Record(each, together int) {
+// Record gives each node so many decisions to upload, all of them events of their own: at first to so many nodes, and
+// to each of the others, while wait runs, when one of them is done. It waits until central has all of them.
+func (f *Fleet) Record(each, together int) (wait func(context.Context) error) {
 	now := time.Now()
 	records := make([]*event.Record, each)
 	for i := range records {
 		records[i] = record(i, now)
 	}
-	uploading := make(chan struct{}, together)
-	for _, n := range f.nodes {
-		uploading <- struct{}{}
-		n.spool.fill(records, func() { <-uploading })
+	done := make(chan struct{}, len(f.nodes))
+	fill := func(n *node) { n.spool.fill(records, func() { done <- struct{}{} }) }
+	for _, n := range f.nodes[:together] {
+		fill(n)
 	}
-	for range together {
-		uploading <- struct{}{}
+	return func(ctx context.Context) error {
+		left := f.nodes[together:]
+		for range f.nodes {
+			select {
+			case <-done:
+			case <-ctx.Done():
+				return fmt.Errorf("%d decisions wait: %w", f.Count().Waiting, ctx.Err())
+			}
+			if len(left) > 0 {
+				fill(left[0])
+				left = left[1:]
+			}
+		}
+		return nil
 	}
 }
 

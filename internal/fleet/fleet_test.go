@@ -36,15 +36,14 @@ func TestAFleetFollowsCentralAndIsCountedExactly(t *testing.T) {
 			}
 			require.Eventually(t, func() bool { return f.Arrivals.Newest() > 0 && settled() }, time.Minute, 10*time.Millisecond)
 
-			recorded := make(chan struct{})
-			go func() { defer close(recorded); f.Record(decisions, nodes) }()
+			recorded := f.Record(decisions, nodes)
 			c.stop()
 			require.Eventually(t, func() bool { return f.Count().Connected == 0 }, time.Minute, 10*time.Millisecond)
 			c.start()
 			newest := f.Arrivals.Newest()
 			c.change(false)
 			require.Eventually(t, func() bool { return f.Arrivals.Newest() > newest && settled() }, time.Minute, 10*time.Millisecond)
-			<-recorded
+			require.NoError(t, recorded(ctx))
 			require.EqualValues(t, nodes*decisions, c.blocked())
 		})
 	}

@@ -116,15 +116,16 @@ func ReadConfig(path string) (Config, error) {
 	config := defaults()
 	doc := docs[0]
 	problems = doc.Decode(&config)
-	if len(docs) > 1 {
-		problems = append(problems, docs[1].Problem("", "is a second document; write everything in one, without ---"))
-	}
 	config.Runtime = strings.TrimPrefix(config.Runtime, "unix://")
 	config.Listen = strings.TrimPrefix(config.Listen, "unix://")
 	if config.Sources == nil {
 		config.Sources = []Source{{Name: "reports", Reports: config.Reports}}
 	}
-	return config, problems.With(config.validate(doc)).Err()
+	problems = problems.With(config.validate(doc))
+	if len(docs) > 1 {
+		problems = append(problems, docs[1].Problem("", "is a second document; write everything in one, without ---"))
+	}
+	return config, problems.Err()
 }
 
 // maxSocketPath is what the kernel takes as a unix socket's address.

@@ -72,7 +72,8 @@ func TestAMistakeHidesNoOtherButItsConsequences(t *testing.T) {
 		"state: s\nruntime: [a]\n": {"1: state", "2: runtime"},
 		"runtime:\n  socket: /x\n": {"2: runtime.socket"},
 		"runtime: /run/none/r.sock\ncentral: {addresses: https://c:8443}\nstate: s\n": {"2: central.addresses", "3: state"},
-		"- runtime: /run/none/r.sock\n":                                               {"1"},
+		"state: s\n---\nnode: n\n":      {"1: runtime", "1: state", "3"},
+		"- runtime: /run/none/r.sock\n": {"1"},
 	} {
 		_, err := readConfig(t, text)
 		require.Error(t, err)
