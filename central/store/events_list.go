@@ -101,29 +101,27 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, order EventOrder, after
 }
 
 // alongOrder begins the query of a page of many events: who goes along the order finds them soon. CROSS JOIN keeps SQLite to
-// it. PostgreSQL takes columns such as policy and namespace for independent, and so many events for a few, which it would read
-// and sort; where times are asked for, it knows how many there are.
+// it, and PostgreSQL decides.
 func (tx *Tx) alongOrder(ctx context.Context, f narrowFilter, order EventOrder, w *conditions) (string, error) {
 	page := "SELECT c.event FROM event_counts c"
 	if f.all() {
 		return page, nil
 	}
 	if !order.ByCount && !order.Ascending {
-		if err := tx.notAfterLastUse(ctx, f, w); err != nil {
+		if err := tx.beginAtLastUse(ctx, f, w); err != nil {
 			return "", err
 		}
 	}
 	w.add("e.id = c.event")
 	f.ofEvents(w)
-	page += " CROSS JOIN events e"
-	if f.timed() {
-		return page, nil
-	}
-	return page, tx.set(ctx, "enable_sort", "off")
+	return page + " CROSS JOIN events e", nil
 }
 
-// notAfterLastUse leaves out what is newer than all that the filter lets through, such as of a policy that was switched off long ago.
-func (tx *Tx) notAfterLastUse(ctx context.Context, f narrowFilter, w *conditions) error {
+// beginAtLastUse leaves out what is newer than all that the filter lets through, such as of a policy that was switched off long
+// ago. From there on it is soon found along the order, which PostgreSQL is told: it takes columns such as policy and
+// namespace for independent, and so many events for a few, which it would read and sort. Where times are asked for, it
+// knows how many there are.
+func (tx *Tx) beginAtLastUse(ctx context.Context, f narrowFilter, w *conditions) error {
 	kinds := &conditions{}
 	f.ofKinds(kinds)
 	if len(kinds.texts) == 0 {
@@ -134,7 +132,10 @@ func (tx *Tx) notAfterLastUse(ctx context.Context, f narrowFilter, w *conditions
 		return err
 	}
 	w.add("c.last_time <= ?", Micros(FromMicros(used).Add(useAgain)))
-	return nil
+	if f.timed() {
+		return nil
+	}
+	return tx.set(ctx, "enable_sort", "off")
 }
 
 func (tx *Tx) countEventsOf(ctx context.Context, f narrowFilter, most int) (int, error) {
