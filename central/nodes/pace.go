@@ -10,8 +10,9 @@ const (
 	// firstInterval is what is taken for the interval while nobody knows, and shortestInterval what it is at least.
 	firstInterval    = 2 * time.Millisecond
 	shortestInterval = 100 * time.Microsecond
-	// maxAgain is the longest that a caller is sent away for. What is known by then is better than an estimate of now.
-	maxAgain = time.Minute
+	// maxAgain is the longest that a caller is sent away for. What is known by then is better than an estimate of now, when
+	// all come at once and central is busy sending them away.
+	maxAgain = 20 * time.Second
 	// sweepPlaces is how often it is looked for places that nobody came for.
 	sweepPlaces = time.Second
 )
@@ -30,9 +31,12 @@ type pace struct {
 
 // left is told that a caller was served, and whether others wait.
 func (p *pace) left(now time.Time, others bool) {
-	if !p.last.IsZero() {
+	switch {
+	case !p.last.IsZero():
 		p.interval += (now.Sub(p.last) - p.interval) / 16
 		p.interval = min(max(p.interval, shortestInterval), p.slowest)
+	case !others && p.interval > firstInterval: // it could go faster
+		p.interval -= p.interval / 64
 	}
 	p.last = time.Time{}
 	if others {
