@@ -50,11 +50,12 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 	if err != nil {
 		return 0, fmt.Errorf("node %s: %w", nodeID, err)
 	}
-	if err := s.allow(&node, request); err != nil {
+	price := cost(request)
+	if err := s.allow(&node, price, len(request.GetDecisions())); err != nil {
 		return 0, err
 	}
 	batch, refused, why := s.batch(node, request)
-	known, err := s.count(ctx, &upload{batch: batch, cost: cost(request), done: make(chan counted, 1)})
+	known, err := s.count(ctx, &upload{batch: batch, cost: price, done: make(chan counted, 1)})
 	if err != nil || known != batch.Through {
 		return known, err
 	}
@@ -65,11 +66,11 @@ func (s *Service) Ingest(ctx context.Context, nodeID string, request *portcullis
 	return known, nil
 }
 
-// allow takes an upload out of what its node may tell.
-func (s *Service) allow(node *store.EventNode, request *portcullisv1.UploadDecisionsRequest) error {
-	tell, err := s.allowances.take(node.ID, cost(request), s.options.Now())
+// allow takes an upload of decisions out of what its node may tell.
+func (s *Service) allow(node *store.EventNode, cost, decisions int) error {
+	tell, err := s.allowances.take(node.ID, cost, s.options.Now())
 	if err != nil {
-		s.decisions.WithLabelValues("postponed").Add(float64(len(request.GetDecisions())))
+		s.decisions.WithLabelValues("postponed").Add(float64(decisions))
 	}
 	if tell {
 		s.options.Log.WithFields(logrus.Fields{"node": node.ID, "name": node.Name}).
