@@ -76,6 +76,8 @@ type Times struct {
 	// RetryMin and RetryMax bound the wait after a failure, which is random below a bound that doubles with
 	// each; default 1s and 30s. It begins anew after a connection that lasted Stable; default 1m.
 	RetryMin, RetryMax, Stable time.Duration
+	// Elsewhere is how long a kind of call may fail before another replica is tried, where there is one; default 2m.
+	Elsewhere time.Duration
 	// Removed is the wait after central has said that the node was removed; default 10m, varies.
 	Removed time.Duration
 	// Silence is how long central may say nothing, heartbeats included; default 90s.
@@ -94,7 +96,7 @@ type Times struct {
 
 func (t Times) withDefaults() Times {
 	for field, value := range map[*time.Duration]time.Duration{
-		&t.RetryMin: time.Second, &t.RetryMax: 30 * time.Second, &t.Stable: time.Minute, &t.Removed: 10 * time.Minute,
+		&t.Elsewhere: 2 * time.Minute, &t.RetryMin: time.Second, &t.RetryMax: 30 * time.Second, &t.Stable: time.Minute, &t.Removed: 10 * time.Minute,
 		&t.Silence: 90 * time.Second, &t.Call: 30 * time.Second, &t.State: time.Minute, &t.Inventory: 30 * time.Second,
 		&t.Starts: time.Minute, &t.Report: 2 * time.Second, &t.Upload: time.Second,
 	} {
@@ -315,10 +317,12 @@ func (u *Uplink) receive(stream *connect.ServerStreamForClient[portcullisv1.Sync
 	return errEnded
 }
 
-// insist calls until it works or ctx ends. It gives up only when central refuses the node: trouble with
-// one kind of call must not keep the others from working.
+// insist calls until it works or ctx ends. It gives up only when central refuses the node, or when another replica may be
+// better off than this one, such as one that has lost its database: trouble with one kind of call must not keep the others
+// from working.
 func (u *Uplink) insist(ctx context.Context, what string, call func(context.Context) error) error {
 	retry := backoff{min: u.options.Times.RetryMin, max: u.options.Times.RetryMax}
+	began := time.Now()
 	for {
 		limited, cancel := context.WithTimeout(ctx, u.options.Times.Call)
 		err := call(limited)
@@ -330,6 +334,10 @@ func (u *Uplink) insist(ctx context.Context, what string, call func(context.Cont
 			return ctx.Err()
 		case refused(err):
 			return fmt.Errorf("%s: %w", what, err)
+		case sentAway(err) > 0: // it is only busy
+			began = time.Now()
+		case len(u.options.Addresses) > 1 && time.Since(began) > u.options.Times.Elsewhere:
+			return fmt.Errorf("%s does not work at this address: %w", what, err)
 		}
 		u.options.Log.WithError(err).WithField("call", what).Warn("central could not take a call; it is repeated")
 		wait(ctx, u.repeatAfter(err, &retry), nil)

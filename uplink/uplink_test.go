@@ -725,6 +725,32 @@ func TestOfSeveralAddressesOneThatWorksIsFound(t *testing.T) {
 	eventually(t, func() bool { return n.central.Count() == 4 })
 }
 
+func TestAReplicaThatHasLostItsDatabaseIsLeft(t *testing.T) {
+	one, other := uplinktest.New(t), uplinktest.New(t)
+	other.Stop()
+	other.Authority = one.Authority
+	other.Serve(t, one.Authority, time.Now().Add(-time.Hour), 24*time.Hour)
+	n := newNode(t, one)
+	n.addresses = []string{one.Address(), other.Address()}
+	times := quick
+	times.Elsewhere = 50 * time.Millisecond
+	n.run(t, times)
+	eventually(t, func() bool { return n.Stats().Connected })
+	lost, works := one, other
+	if one.Calls("Sync") == 0 {
+		lost, works = other, one
+	}
+	lost.SetFault(func(_ context.Context, method string) error {
+		if method == "Sync" {
+			return nil
+		}
+		return connect.NewError(connect.CodeUnavailable, errors.New("no database"))
+	})
+	works.SetBundle(1, "good")
+	eventually(t, func() bool { return n.policies.Bundle() == 1 })
+	require.True(t, n.logged("does not work at this address"))
+}
+
 func TestANodeThatHasNotJoinedSaysHowAndIsTakenUpWhenItHas(t *testing.T) {
 	n := newNode(t, uplinktest.New(t))
 	identity := filepath.Join(n.dir, "identity.pem")
