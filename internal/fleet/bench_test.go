@@ -177,7 +177,7 @@ const uploading = 500
 func (l *load) record() {
 	l.timed(fmt.Sprintf("%d decisions, one of each node at the same moment, until all are counted", l.nodes), func() { l.decide(1, l.nodes) })
 	l.complaints()
-	each, together := max(1, setting(l.B, "PORTCULLIS_BENCH_DECISIONS", 500_000)/l.nodes), min(uploading, l.nodes)
+	each, together := max(1, setting(l.B, "PORTCULLIS_BENCH_DECISIONS", 200_000)/l.nodes), min(uploading, l.nodes)
 	began, before := time.Now(), l.central.processor()
 	l.decide(each, together)
 	took := time.Since(began)
