@@ -317,6 +317,13 @@ func (u *Uplink) receive(stream *connect.ServerStreamForClient[portcullisv1.Sync
 	return errEnded
 }
 
+// unserved says that central could not serve a call. What it has against a call it would have anywhere, and a disk that is full
+// is the node's own.
+func unserved(err error) bool {
+	code := connect.CodeOf(err)
+	return code == connect.CodeUnavailable || code == connect.CodeDeadlineExceeded
+}
+
 // insist calls until it works or ctx ends. It gives up only when central refuses the node, or when another replica may be
 // better off than this one, such as one that has lost its database: trouble with one kind of call must not keep the others
 // from working.
@@ -336,7 +343,7 @@ func (u *Uplink) insist(ctx context.Context, what string, call func(context.Cont
 			return fmt.Errorf("%s: %w", what, err)
 		case sentAway(err) > 0: // it is only busy
 			began = time.Now()
-		case len(u.options.Addresses) > 1 && time.Since(began) > u.options.Times.Elsewhere:
+		case len(u.options.Addresses) > 1 && unserved(err) && time.Since(began) > u.options.Times.Elsewhere:
 			return fmt.Errorf("%s does not work at this address: %w", what, err)
 		}
 		u.options.Log.WithError(err).WithField("call", what).Warn("central could not take a call; it is repeated")

@@ -751,6 +751,26 @@ func TestAReplicaThatHasLostItsDatabaseIsLeft(t *testing.T) {
 	require.True(t, n.logged("does not work at this address"))
 }
 
+func TestAReplicaIsNotLeftForWhatItHasAgainstACall(t *testing.T) {
+	n := newNode(t, uplinktest.New(t))
+	n.addresses = []string{n.central.Address(), "https://localhost:1"}
+	times := quick
+	times.Elsewhere = time.Millisecond
+	n.run(t, times)
+	eventually(t, func() bool { return n.Stats().Connected })
+	streams := n.central.Calls("Sync")
+	n.central.SetFault(func(_ context.Context, method string) error {
+		if method == "ReportState" {
+			return connect.NewError(connect.CodeInvalidArgument, errors.New("no"))
+		}
+		return nil
+	})
+	reported := n.central.Calls("ReportState")
+	eventually(t, func() bool { return n.central.Calls("ReportState") > reported+5 })
+	require.Equal(t, streams, n.central.Calls("Sync"))
+	require.True(t, n.Stats().Connected)
+}
+
 func TestANodeThatHasNotJoinedSaysHowAndIsTakenUpWhenItHas(t *testing.T) {
 	n := newNode(t, uplinktest.New(t))
 	identity := filepath.Join(n.dir, "identity.pem")
